@@ -15,7 +15,7 @@ HAK_API void *malloc(size_t bytes)
         return hak_malloc_slow(bytes);
     front->head[class] = *(void **)block;
     if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
-        hak_pop_counted_out(class);
+        return hak_pop_counted_out(class, block);
     return block;
 }
 

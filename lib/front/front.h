@@ -35,7 +35,7 @@ void hak_library_start(void);
 void *hak_malloc_slow(size_t bytes);
 void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
-void hak_pop_counted_out(unsigned class);
+void *hak_pop_counted_out(unsigned class, void *block); /* returns `block` */
 void hak_front_empty_all(void);
 
 

@@ -14,9 +14,10 @@
 
 /* ---- allocation ---------------------------------------------------------- */
 
-void hak_pop_counted_out(unsigned class)
+void *hak_pop_counted_out(unsigned class, void *block)
 {
     hak_pair_arm(hak_pair_base(hak_front.block, class, front_pops), UNBOUNDED);
+    return block;
 }
 
 static void *pop(struct hak_front *front, unsigned class)
@@ -24,7 +25,7 @@ static void *pop(struct hak_front *front, unsigned class)
     void *block = front->head[class];
     front->head[class] = *(void **)block;
     if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
-        hak_pop_counted_out(class);
+        return hak_pop_counted_out(class, block);
     return block;
 }
 
