@@ -14,7 +14,8 @@
  * allocation. Estimates cannot be merged: feed one estimator from one stream.
  *
  * It does not: keep the observations, forget old ones (init again for a new window), or give an
- * error bound; test_learn_p2 states what was measured on known distributions.
+ * error bound. Over 100000 values of five distributions p90 to p99 stayed within 0.002 in rank (p99
+ * within 0.0003) and the median within 0.005, between two heaps within 0.01 (test_learn_p2).
  */
 #ifndef HAK_LEARN_P2_H
 #define HAK_LEARN_P2_H
