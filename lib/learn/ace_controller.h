@@ -1,21 +1,21 @@
 /*
  * ace_controller.h - TLS capacity and drain share from what the window has shown: two loops.
  *
- * Fast (every window): per Tiny class, the capacity of the TLS list doubles when the list both runs
- * empty and overflows (its misses are then its own doing), and halves when it hardly misses while
- * its memory is fragmented, or when it has been idle. Multiplicative both ways, between a floor and
- * a ceiling, within a budget of TLS bytes.
+ * Fast (every window): per Tiny class, the capacity of the TLS list doubles when the list both
+ * runs empty and overflows (its misses are then its own doing), and halves when it hardly misses
+ * while its memory is fragmented, or when it has been idle. Multiplicative both ways, between a
+ * floor and a ceiling, within a budget of TLS bytes.
  *
  * Slow (every slow window): the ceiling and the drain share are two ladders, each walked by UCB1
- * (ucb1.h: +-1 step, 8 % better three times running, cooldown), one at a time, so that a difference
- * has one cause. A trial is a window under the neighbouring setting after a window under the present
- * one; the two rewards are compared as a pair. Reward of a window:
+ * (ucb1.h: +-1 step, 8 % better three times running, cooldown), one at a time, so that a
+ * difference has one cause. A trial is a window under the neighbouring setting after a window
+ * under the present one; the two rewards are compared as a pair. Reward of a window:
  *
  *   1 / (1 + slow_weight * slow paths / operations + waste_weight * (mapped / live - 1))
  *
  * UCB1: P. Auer, N. Cesa-Bianchi and P. Fischer, 2002. The reward and the fast rule are the
- * project's own; that a per-thread list should grow only where it thrashes is tcmalloc's experience
- * (A. Hunter et al., "Beyond malloc efficiency to fleet efficiency", OSDI 2021).
+ * project's own; per-thread lists that earn their length by misses and lose it by disuse are in
+ * S. Ghemawat and P. Menage, "TCMalloc: Thread-Caching Malloc", 2007.
  *
  * Owned by the learner thread, which alone may call it. No I/O, no allocation; the clock is an
  * argument.

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* Dead band 0.03: at 256 samples a hit rate's standard error is 0.031 at most. Bounds: a cap of 4096
- * units of 32 KiB is 128 MiB, of 256 units of 1 MiB 256 MiB, as much as BigCache may hold. */
+/* Dead band 0.03: at 256 samples a hit rate's standard error is 0.031 at most. Bounds: a cap of
+ * 4096 units of 32 KiB is 128 MiB, of 256 units of 1 MiB 256 MiB, as much as BigCache may hold. */
 struct hak_cap_config hak_cap_config_mid(void) {
     return (struct hak_cap_config){.target_hit_rate = 0.65,
                                    .dead_band = 0.03,

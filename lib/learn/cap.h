@@ -1,18 +1,19 @@
 /*
  * cap.h - how much the Mid and Large pools may keep: caps moved towards target hit rates.
  *
- * Each window, for each class with samples enough: a hit rate below the target raises the class's
- * cap by one step, one above it lowers the cap by one step; the sum over the classes stays within a
- * budget. When it does not suffice for all, the classes with the most misses are served first, and
- * classes that asked for nothing each give up one step, those with the fewest misses first. This is
- * an integral controller with a dead band (K. Astrom and R. Murray, "Feedback Systems", 2008, 10.1);
- * steps and targets are the project's: mid 0.65 by 4, large 0.55 by 1.
+ * Each window, for each class with samples enough: a hit rate below the target raises the
+ * class's cap by one step, one above it lowers the cap by one step; the sum over the classes
+ * stays within a budget. When it does not suffice for all, the classes with the most misses are
+ * served first, and classes that asked for nothing each give up one step, those with the fewest
+ * misses first. This is an integral controller with a dead band (K. Astrom and R. Murray,
+ * "Feedback Systems", 2008, 10.1); steps and targets are the project's: mid 0.65 by 4, large
+ * 0.55 by 1.
  *
- * A cap counts units (blocks or bundles; unit_bytes says how large one is). It is soft: over it the
- * pools refill sparingly, see hak_cap_bundle.
+ * A cap counts units (blocks or bundles; unit_bytes says how large one is). It is soft: over it
+ * the pools refill sparingly, see hak_cap_bundle.
  *
- * hak_cap_move: the learner thread, on its own arrays. hak_cap_bundle and hak_cap_neighbours: pure,
- * any thread, on slow paths. No I/O, no allocation, no clock.
+ * hak_cap_move: the learner thread, on its own arrays. hak_cap_bundle and hak_cap_neighbours:
+ * pure, any thread, on slow paths. No I/O, no allocation, no clock.
  *
  * It does not: free anything, read counters, or touch a class whose cap is 0 (none).
  */

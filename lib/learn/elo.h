@@ -46,7 +46,8 @@ double hak_elo_expected(double rating, double against);
 enum hak_elo_outcome hak_elo_judge(double cost, double against_cost, double draw_band);
 
 /* Plays one game; false, and no change, for an unknown arm or an arm against itself. */
-bool hak_elo_play(struct hak_elo *elo, uint32_t arm, uint32_t against, enum hak_elo_outcome outcome);
+bool hak_elo_play(struct hak_elo *elo, uint32_t arm, uint32_t against,
+                  enum hak_elo_outcome outcome);
 
 uint32_t hak_elo_games(const struct hak_elo *elo, uint32_t arm);
 
@@ -64,7 +65,7 @@ double hak_elo_margin(const struct hak_elo *elo);
 void hak_elo_weights(const struct hak_elo *elo, double temperature, double epsilon,
                      double weight[HAK_ELO_ARMS_MAX]);
 
-/* The arm that a uniform number in 0..1 (1 excluded) falls on when arms lie end to end by weight. */
+/* The arm that uniform, in 0..1 (1 excluded), falls on when the arms lie end to end by weight. */
 uint32_t hak_elo_draw(const double *weight, uint32_t arms, double uniform);
 
 /* hak_elo_weights, then hak_elo_draw. */

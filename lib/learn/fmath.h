@@ -8,8 +8,8 @@
  * the normal range and for sqrt, absolute error at most 4e-16 * max(1, |log x|) for log, relative
  * error at most 4e-15 * max(1, |x|) for 10^x.
  *
- * Method: argument reduction by powers of two, then the Taylor series of e^r on |r| <= ln(2)/2, the
- * series of 2 artanh(s), and Newton's iteration (M. Abramowitz and I. Stegun, "Handbook of
+ * Method: argument reduction by powers of two, then the Taylor series of e^r on |r| <= ln(2)/2,
+ * the series of 2 artanh(s), and Newton's iteration (M. Abramowitz and I. Stegun, "Handbook of
  * Mathematical Functions", 1964, 4.2.1, 4.1.27, 3.9.5).
  */
 #ifndef HAK_LEARN_FMATH_H
@@ -92,7 +92,7 @@ static inline double hak_fmath_sqrt(double x) {
         x *= 0x1p108;
         scale = 0x1p-54;
     }
-    /* Halving the bits halves the exponent: within 3.5 %; four steps square the error four times. */
+    /* Halving the bits halves the exponent: within 7 %; a step squares the error and halves it. */
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     bits = (bits >> 1) + (UINT64_C(1023) << 51);

@@ -13,15 +13,16 @@
  *           FROZEN; the next window opens the campaign's next canary, and after the last one the
  *           signature it was opened with is the baseline.
  *
- * A campaign takes at most (arms - 1) * (canary_windows_max + 1) windows unless sizes shift again.
- * Freeze by limit and canary releases are practice, not one paper's; staged exposure with automatic
- * rollback is described in B. Beyer et al., "The Site Reliability Workbook", 2018, chapter 16.
+ * A campaign takes at most (arms - 1) * (canary_windows_max + 1) windows unless sizes shift
+ * again. Freeze by limit and canary releases are practice, not one paper's; staged exposure with
+ * automatic rollback is described in B. Beyer et al., "The Site Reliability Workbook", 2018,
+ * chapter 16.
  *
- * Owned by whoever holds the struct, for one thread at a time (the learner's). No I/O; the clock is
- * an argument and must not run backwards.
+ * Owned by whoever holds the struct, for one thread at a time (the learner's). No I/O; the clock
+ * is an argument and must not run backwards.
  *
- * It does not: measure costs, keep ratings (elo) or signatures (signature), or choose an arm for an
- * operation; tuner.h puts these together.
+ * It does not: measure costs, keep ratings (elo) or signatures (signature), or choose an arm for
+ * an operation; tuner.h puts these together.
  */
 #ifndef HAK_LEARN_LIFECYCLE_H
 #define HAK_LEARN_LIFECYCLE_H

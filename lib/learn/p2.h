@@ -10,12 +10,13 @@
  *
  * or along a straight line where the parabola would break the markers' order.
  *
- * Owned by whoever holds the struct, for one thread at a time (the learner's). No I/O, no clock, no
- * allocation. Estimates cannot be merged: feed one estimator from one stream.
+ * Owned by whoever holds the struct, for one thread at a time (the learner's). No I/O, no clock,
+ * no allocation. Estimates cannot be merged: feed one estimator from one stream.
  *
  * It does not: keep the observations, forget old ones (init again for a new window), or give an
- * error bound. Over 100000 values of five distributions p90 to p99 stayed within 0.002 in rank (p99
- * within 0.0003) and the median within 0.005, between two heaps within 0.01 (test_learn_p2).
+ * error bound. Over 100000 values of five distributions p90 to p99 stayed within 0.002 in rank
+ * (p99 within 0.0003) and the median within 0.005, between two heaps within 0.01
+ * (test_learn_p2).
  */
 #ifndef HAK_LEARN_P2_H
 #define HAK_LEARN_P2_H

@@ -5,10 +5,10 @@
  * one: so the edges fall exactly where the tiers do (Tiny up to and including 1 KiB; an mmap
  * threshold takes blocks from itself up), and bin by bin a size belongs to one tier.
  *
- * distance = sum over bins |share_a - share_b|, 0 (same) to 2 (disjoint): the L1 distance, twice the
- * total variation distance. Two samples of one and the same distribution are apart too; with the
- * normal approximation of each bin's difference, E|x| = sigma sqrt(2 / pi) gives the expected
- * distance
+ * distance = sum over bins |share_a - share_b|, 0 (same) to 2 (disjoint): the L1 distance, twice
+ * the total variation distance. Two samples of one and the same distribution are apart too; with
+ * the normal approximation of each bin's difference, E|x| = sigma sqrt(2 / pi) gives the
+ * expected distance
  *
  *   noise = sum over bins sqrt(2/pi * p (1 - p) (1/n_a + 1/n_b)),  p the pooled share
  *

@@ -9,11 +9,11 @@
  *   from the big threshold up                             LARGE_INFREQUENT
  *   too few requests, a mixture, or Tiny but rare         DEFAULT
  *
- * A site of small blocks whose mean is above `small_mean_max_bytes` moves most of its bytes in rare
- * large blocks: DEFAULT too. The rule is the project's own; the call site as the unit of prediction
- * is D. Barrett and B. Zorn, "Using lifetime predictors to improve memory allocation performance",
- * PLDI 1993. The score is a confusion matrix with precision and recall per class (C. van Rijsbergen,
- * "Information Retrieval", 1979, chapter 7).
+ * A site of small blocks whose mean is above `small_mean_max_bytes` moves most of its bytes in
+ * rare large blocks: DEFAULT too. The rule is the project's own; the call site as the unit of
+ * prediction is D. Barrett and B. Zorn, "Using lifetime predictors to improve memory allocation
+ * performance", PLDI 1993. The score is a confusion matrix with precision and recall per class
+ * (C. van Rijsbergen, "Information Retrieval", 1979, chapter 7).
  *
  * Pure functions of their arguments; a summary or a matrix belongs to the thread that holds it. No
  * I/O, no allocation, no clock.

@@ -1,21 +1,22 @@
 /*
- * tuner.h - one ladder of arms, tuned: ratings (elo), shift detection (signature), states (lifecycle).
+ * tuner.h - one ladder of arms, tuned by elo's ratings, signature's shifts and lifecycle's states.
  *
- * The caller runs windows. Before one it takes the weights (or draws an arm), so that the strategy
- * is chosen before the operations it governs; after it, it hands in what each arm cost and which
- * sizes were asked for, and gets the transition, if any. It may give every operation an arm of its
- * own by the weights, or one arm to a whole window: in LEARN an arm measured alone plays against the
- * costs remembered of the others. Dealing out operations is the better way, since then both sides of
- * a game have seen the same window. Rungs 10 % apart, costs scattered by 10 % (standard deviation):
- * it finds the best arm in 16 windows on average, always; dealing out windows in 31, 93 times of 100.
+ * The caller runs windows. Before one it takes the weights (or draws an arm), so that the
+ * strategy is chosen before the operations it governs; after it, it hands in what each arm cost
+ * and which sizes were asked for, and gets the transition, if any. It may give every operation
+ * an arm of its own by the weights, or one arm to a whole window: in LEARN an arm measured alone
+ * plays against the costs remembered of the others. Dealing out operations is the better way,
+ * since then both sides of a game have seen the same window. With rungs 10 % apart and costs
+ * scattered by 10 % (standard deviation) it found the best of six arms in 120 of 120 simulated
+ * runs, after 17 windows on average; dealing out windows in 112 of 120, after 31.
  *
  * The ladder of the mmap threshold is hak_tuner_threshold_bytes: 64 KiB, 128 KiB, ... 2 MiB.
  *
- * Owned by the learner thread, which alone may call it. No I/O, no allocation; clock and randomness
- * are arguments.
+ * Owned by the learner thread, which alone may call it. No I/O, no allocation; clock and
+ * randomness are arguments.
  *
- * It does not: measure (a p99 comes from p2.h), publish a policy, or run while FROZEN: then a window
- * needs the sizes only.
+ * It does not: measure (a p99 comes from p2.h), publish a policy, or run while FROZEN: then a
+ * window needs the sizes only.
  */
 #ifndef HAK_LEARN_TUNER_H
 #define HAK_LEARN_TUNER_H

@@ -1,20 +1,21 @@
 /*
- * ucb1.h - which arm to try next under uncertainty (UCB1), and a walk that moves one step at a time.
+ * ucb1.h - which arm to try next under uncertainty (UCB1), and a walk of single steps over it.
  *
- * P. Auer, N. Cesa-Bianchi and P. Fischer, "Finite-time analysis of the multiarmed bandit problem",
- * Machine Learning 47, 2002. With rewards in 0..1, play every arm once, then the arm with the
- * highest index
+ * P. Auer, N. Cesa-Bianchi and P. Fischer, "Finite-time analysis of the multiarmed bandit
+ * problem", Machine Learning 47, 2002. With rewards in 0..1, play every arm once, then the arm
+ * with the highest index
  *
  *   index(j) = mean_j + sqrt(exploration * ln(n) / n_j)          exploration = 2 in the paper
  *
  * and the expected regret after n plays is at most 8 sum(ln n / gap_j) + (1 + pi^2/3) sum(gap_j).
  *
  * The walk puts hysteresis over it, since a move changes a running program: arms are a ladder
- * (neighbours differ little), only the arms one step away are tried, and the walk moves after the
- * tried arm was better by `improvement` in `windows` windows running, then rests for `cooldown_ns`.
+ * (neighbours differ little), only the arms one step away are tried, and the walk moves after
+ * the tried arm was better by `improvement` in `windows` windows running, then rests for
+ * `cooldown_ns`.
  *
- * Owned by whoever holds the struct, for one thread at a time (the learner's). No I/O; the clock is
- * an argument.
+ * Owned by whoever holds the struct, for one thread at a time (the learner's). No I/O; the clock
+ * is an argument.
  *
  * It does not: measure a reward, know what an arm means, or forget by itself: call
  * hak_ucb1_walk_forget when the workload has shifted.
@@ -59,8 +60,8 @@ struct hak_ucb1_walk_config {
 };
 
 /*
- * 8 %, three windows, 180 s. Exploration 0.08: UCB1's 2 is 8 sigma^2 for rewards spread over all of
- * 0..1 (sigma 1/2); ratios of costs within one program spread by about 0.1.
+ * 8 %, three windows, 180 s. Exploration 0.08: UCB1's 2 is 8 sigma^2 for rewards spread over all
+ * of 0..1 (sigma 1/2); ratios of costs within one program spread by about 0.1.
  */
 struct hak_ucb1_walk_config hak_ucb1_walk_config_default(void);
 
@@ -83,8 +84,8 @@ uint32_t hak_ucb1_walk_propose(const struct hak_ucb1_walk *walk, uint64_t now_ns
 
 /*
  * Ends a window in which the current arm earned current_reward and the neighbour trial earned
- * trial_reward (0..1, proportional to what is to be gained, so that a ratio means something; NaN is
- * missing). True when the walk has moved to trial.
+ * trial_reward (0..1, proportional to what is to be gained, so that a ratio means something; NaN
+ * is missing). True when the walk has moved to trial.
  */
 bool hak_ucb1_walk_window(struct hak_ucb1_walk *walk, uint64_t now_ns, uint32_t trial,
                           double current_reward, double trial_reward);

@@ -40,8 +40,7 @@ __attribute__((unused)) static void check_fail(const char *file, int line, const
 }
 
 /* True when the check held, so that a test can stop: if (!CHECK(p != NULL)) return; */
-#define CHECK(condition) \
-    ((condition) ? true : (check_fail(__FILE__, __LINE__, "not true: " #condition), false))
+#define CHECK(condition) check_true(__FILE__, __LINE__, "not true: " #condition, (condition))
 
 /* got and want are integers of any type up to 64 bits. */
 #define CHECK_EQ(got, want) \
@@ -56,6 +55,13 @@ __attribute__((unused)) static void check_fail(const char *file, int line, const
     check_between(__FILE__, __LINE__, #got, (double)(got), (double)(low), (double)(high))
 
 #define CHECK_TEXT(got, want) check_text(__FILE__, __LINE__, #got, (got), (want))
+
+__attribute__((unused)) static bool check_true(const char *file, int line, const char *what,
+                                               bool held) {
+    if (!held)
+        check_fail(file, line, what);
+    return held;
+}
 
 __attribute__((unused)) static bool check_equal(const char *file, int line, const char *what,
                                                 int64_t got, int64_t want) {

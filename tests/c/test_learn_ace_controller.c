@@ -124,6 +124,18 @@ static void a_trial_changes_one_ladder_by_one_rung_and_is_taken_back(void) {
     CHECK_EQ(c.drain_permille, 500);
 }
 
+static void a_promising_trial_is_repeated_before_the_other_ladder_has_its_turn(void) {
+    struct hak_ace_controller c = started(1, 64);
+    for (uint64_t i = 0; i < 3; i++) {
+        hak_ace_controller_slow(&c, 2 * i, 0.5);
+        CHECK_EQ(c.ceiling_slots, 64);
+        CHECK_EQ(c.drain_permille, 500);
+        hak_ace_controller_slow(&c, 2 * i + 1, 0.6);
+    }
+    CHECK_EQ(c.ceiling.moves, 1);
+    CHECK_EQ(c.ceiling_slots, 64);
+}
+
 static void a_missing_reward_opens_no_trial_and_ends_one(void) {
     struct hak_ace_controller c = started(1, 64);
     CHECK(!hak_ace_controller_slow(&c, 1, NAN));
@@ -171,7 +183,8 @@ static void on_a_level_field_the_slow_loop_stays_where_it_is(void) {
     struct hak_ace_controller c = started(4, 64);
     struct check_rng rng = check_rng_seed(5);
     for (uint64_t i = 0; i < 5000; i++)
-        hak_ace_controller_slow(&c, i * 10 * SECOND_NS, 0.5 * (0.98 + 0.04 * check_rng_uniform(&rng)));
+        hak_ace_controller_slow(&c, i * 10 * SECOND_NS,
+                                0.5 * (0.98 + 0.04 * check_rng_uniform(&rng)));
     CHECK_EQ(c.ceiling.moves + c.drain.moves, 0);
 }
 
@@ -185,6 +198,7 @@ int main(int argc, char **argv) {
     RUN(capacities_stay_between_floor_and_ceiling_whatever_is_measured);
     RUN(the_reward_falls_with_slow_paths_and_with_waste);
     RUN(a_trial_changes_one_ladder_by_one_rung_and_is_taken_back);
+    RUN(a_promising_trial_is_repeated_before_the_other_ladder_has_its_turn);
     RUN(a_missing_reward_opens_no_trial_and_ends_one);
     RUN(the_slow_loop_climbs_to_the_best_of_both_ladders);
     RUN(on_a_level_field_the_slow_loop_stays_where_it_is);

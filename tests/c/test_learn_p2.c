@@ -98,7 +98,7 @@ static void it_follows_the_percentiles_of_a_lognormal_distribution(void) {
     against_exact(lognormal_value, 0.005, 0.002);
 }
 static void it_follows_the_percentiles_of_a_bimodal_distribution(void) {
-    /* The median's neighbours stand in the other heap, so its parabola spans the gap: 0.006 seen. */
+    /* A neighbour of the median stands in the other heap, its parabola spans the gap: 0.006. */
     against_exact(bimodal_value, 0.01, 0.002);
 }
 

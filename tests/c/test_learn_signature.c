@@ -1,4 +1,4 @@
-/* lib/learn/signature: bins at the tiers' edges, the L1 distance, and what chance explains of it. */
+/* lib/learn/signature: bins at the tiers' edges, the L1 distance, what chance explains of it. */
 #include "check.h"
 #include "learn/signature.h"
 

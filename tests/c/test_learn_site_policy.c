@@ -108,9 +108,10 @@ static void labelled_sites_are_inferred_nine_times_out_of_ten(void) {
         hak_site_confusion_add(&confusion, kind[k].label, infer(&s));
     }
     CHECK_BETWEEN(hak_site_confusion_accuracy(&confusion), 0.9, 1);
-    for (int policy = 0; policy < HAK_SITE_POLICIES; policy++) {
-        CHECK_BETWEEN(hak_site_confusion_precision(&confusion, (enum hak_site_policy)policy), 0.8, 1);
-        CHECK_BETWEEN(hak_site_confusion_recall(&confusion, (enum hak_site_policy)policy), 0.8, 1);
+    for (int i = 0; i < HAK_SITE_POLICIES; i++) {
+        enum hak_site_policy policy = (enum hak_site_policy)i;
+        CHECK_BETWEEN(hak_site_confusion_precision(&confusion, policy), 0.8, 1);
+        CHECK_BETWEEN(hak_site_confusion_recall(&confusion, policy), 0.8, 1);
     }
 }
 

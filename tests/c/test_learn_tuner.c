@@ -1,10 +1,11 @@
 /*
  * lib/learn/tuner in a world with a known best threshold and a clock made of numbers.
  *
- * The world: sizes fall on octaves from 64 KiB up. Those below the world's edge are reused soon, so
- * a pool serves them best; the others are not, and a mapping does. A size served the wrong way takes
- * three times as long. So the arm whose threshold is the edge is the best, and it is the sizes that
- * say so. Times scatter lognormally; the cost of an arm is the p99 that P2 estimates.
+ * The world: sizes fall on octaves from 64 KiB up. Those below the world's edge are reused soon,
+ * so a pool serves them best; the others are not, and a mapping does. A size served the wrong
+ * way takes three times as long. So the arm whose threshold is the edge is the best, and it is
+ * the sizes that say so. Times scatter lognormally; the cost of an arm is the p99 that P2
+ * estimates.
  */
 #include "check.h"
 #include "learn/fmath.h"
@@ -164,7 +165,8 @@ static void learn_finds_the_best_of_rungs_no_further_apart_than_their_scatter(vo
     for (uint64_t seed = 0; seed < 10; seed++)
         for (uint32_t start = 0; start < ARMS; start++)
             for (uint32_t best = 0; best < ARMS; best++, runs++) {
-                struct run run = start_run(start, HAK_LIFECYCLE_LEARN, 1000 * seed + 6 * start + best);
+                struct run run =
+                    start_run(start, HAK_LIFECYCLE_LEARN, 1000 * seed + 6 * start + best);
                 struct hak_lifecycle_event event = {0};
                 for (int i = 0; i < 180 && event.cause == HAK_LIFECYCLE_NOTHING; i++)
                     event = noisy_window(&run, best);
@@ -253,9 +255,13 @@ static void sizes_that_change_in_the_middle_of_a_campaign_start_it_over(void) {
 static void sizes_that_change_while_learning_make_it_start_over(void) {
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct run run = start_run(0, HAK_LIFECYCLE_LEARN, seed);
-        for (int i = 0; i < 6; i++) /* not long enough to converge */
+        for (int i = 0; i < 17; i++) /* one short of every arm's three plays */
             CHECK_EQ(one_window(&run, &low_sizes, BY_WINDOW).cause, HAK_LIFECYCLE_NOTHING);
-        struct hak_lifecycle_event event = leave(&run, &high_sizes, BY_WINDOW, 80);
+        CHECK(hak_elo_margin(&run.tuner.elo) > 0);
+        one_window(&run, &high_sizes, BY_WINDOW);
+        one_window(&run, &high_sizes, BY_WINDOW);
+        CHECK_NEAR(hak_elo_margin(&run.tuner.elo), 0, 0); /* all forgotten */
+        struct hak_lifecycle_event event = leave(&run, &high_sizes, BY_WINDOW, 60);
         CHECK_EQ(event.cause, HAK_LIFECYCLE_CONVERGED);
         CHECK_EQ(event.arm, high_sizes.best);
     }
