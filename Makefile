@@ -5,6 +5,7 @@
 
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
+.SECONDARY:
 MAKEFLAGS += --no-print-directory --no-builtin-rules -j$(shell nproc)
 
 CC  := gcc
@@ -18,23 +19,25 @@ OPT      := -O2 -g -fno-omit-frame-pointer
 WARNINGS := -Wall -Wextra -Werror
 DIALECT  := -std=gnu11 -fvisibility=hidden -ftls-model=initial-exec -fno-plt \
             -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free
-CPPFLAGS := -Ilib/include -Ilib -D_GNU_SOURCE -DHAK_VERSION='"$(VERSION)"'
+CPPFLAGS := -Ilib/include -Ilib -DHAK_VERSION='"$(VERSION)"'
 LDLIBS   := -pthread -ldl
 LDFLAGS  := -shared -Wl,-soname,libhakmem.so -Wl,--no-undefined -Wl,-z,relro,-z,now
 
 # ---- Variants: the same sources, other flags ---------------------------------------------------
-# The C tests are linked with everything but the names that replace libc's (lib/front/preload.c,
-# and what HAK_PRELOAD=0 leaves out), so that a sanitizer or a debugger keeps its own malloc.
-FLAGS_so      := $(OPT) -fPIC -DHAK_PRELOAD=1
+# The C tests are linked with everything but the C++ operators, and under names that do not replace
+# libc's (tests/c/names.syms), so that a sanitizer or a debugger keeps its own malloc.
+FLAGS_so      := $(OPT) -fPIC
 FLAGS_minimal := $(FLAGS_so) -DHAK_BENCH_MINIMAL=1
-FLAGS_test    := $(OPT) -DHAK_PRELOAD=0
-FLAGS_asan    := -O1 -g -fno-omit-frame-pointer -DHAK_PRELOAD=0 -fsanitize=address
-FLAGS_ubsan   := -O1 -g -fno-omit-frame-pointer -DHAK_PRELOAD=0 -fsanitize=undefined -fno-sanitize-recover=all
-FLAGS_tsan    := -O1 -g -fno-omit-frame-pointer -DHAK_PRELOAD=0 -fsanitize=thread
+FLAGS_test    := $(OPT)
+SANITIZE      := -O1 -g -fno-omit-frame-pointer
+FLAGS_asan    := $(SANITIZE) -fsanitize=address
+FLAGS_ubsan   := $(SANITIZE) -fsanitize=undefined -fno-sanitize-recover=all
+FLAGS_tsan    := $(SANITIZE) -fsanitize=thread -Wno-tsan # it does not see fences: a seqlock needs a suppression
 SANITIZERS    := asan ubsan tsan
 
 LIB_SOURCES   := $(wildcard lib/*/*.c)
-TEST_LIB      := $(filter-out lib/front/preload.c,$(LIB_SOURCES))
+TEST_LIB      := $(filter-out lib/front/cxx.c,$(LIB_SOURCES))
+TEST_NAMES    := tests/c/names.syms
 C_TESTS       := $(basename $(notdir $(wildcard tests/c/test_*.c)))
 C_FILES       := $(wildcard lib/*/*.c lib/*/*.h lib/*/*.def tests/*/*.c tests/*/*.h bench/*.c bench/*/*.c bench/*/*.h)
 
@@ -64,37 +67,40 @@ install-deps:
 	@scripts/ensure-ground lint
 
 # ---- Compile -------------------------------------------------------------------------------------
-# Objects depend on the text of their flags: another compiler, version or flag builds anew.
-# $(1) variant  $(2) its sources
+COMPILE = $(CC) $(DIALECT) $(WARNINGS) $(CPPFLAGS) $(FLAGS_$(1))
+quoted  = '$(subst ','\'',$(1))'
+
+# Objects depend on the text of their command: another compiler, version or flag builds anew.
+# $(1) variant  $(2) its sources  $(3) a file of symbols to rename, or nothing
 define variant
-OBJECTS_$(1) := $(patsubst %.c,build/obj/$(1)/%.o,$(2))
+OBJECTS_$(1) := $(2:%.c=build/obj/$(1)/%.o)
 
-build/obj/$(1)/flags: FORCE
+build/obj/$(1)/command: FORCE
 	@mkdir -p $$(@D)
-	@printf '%s\n' '$(CC) $(subst ','\'',$(DIALECT) $(WARNINGS) $(CPPFLAGS) $(FLAGS_$(1)))' | \
-	  cmp -s - $$@ || printf '%s\n' '$(CC) $(subst ','\'',$(DIALECT) $(WARNINGS) $(CPPFLAGS) $(FLAGS_$(1)))' >$$@
+	@printf '%s\n' $(call quoted,$(COMPILE)) | cmp -s - $$@ || \
+	  printf '%s\n' $(call quoted,$(COMPILE)) >$$@
 
-build/obj/$(1)/%.o: %.c build/obj/$(1)/flags | ground-build
+build/obj/$(1)/%.o: %.c build/obj/$(1)/command $(3) | ground-build
 	$$(call step,CC,$$< ($(1)))
 	@mkdir -p $$(@D)
-	$$(Q)$(CC) $(DIALECT) $(WARNINGS) $(CPPFLAGS) $(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
+	$$(Q)$(COMPILE) -MMD -MP -c -o $$@ $$<
+	$(if $(3),$$(Q)objcopy --redefine-syms=$(3) $$@)
 
 -include $$(OBJECTS_$(1):.o=.d)
 endef
 
 # One program per tests/c/test_*.c, linked with the variant's objects.
 define c_tests
-build/$(1)/%: tests/c/%.c $$(OBJECTS_$(1)) build/obj/$(1)/flags | ground-test
+build/$(1)/%: tests/c/%.c $$(OBJECTS_$(1)) | ground-test
 	$$(call step,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$(CC) $(DIALECT) $(WARNINGS) $(CPPFLAGS) -Itests/c $(FLAGS_$(1)) -MMD -MP -MF $$@.d \
-	  -o $$@ $$< $$(OBJECTS_$(1)) $(LDLIBS) -lm
+	$$(Q)$(COMPILE) -Itests/c -MMD -MP -MF $$@.d -o $$@ $$< $$(OBJECTS_$(1)) $(LDLIBS) -lm
 
 -include $(C_TESTS:%=build/$(1)/%.d)
 endef
 
 $(foreach v,so minimal,$(eval $(call variant,$(v),$(LIB_SOURCES))))
-$(foreach v,test $(SANITIZERS),$(eval $(call variant,$(v),$(TEST_LIB)))$(eval $(call c_tests,$(v))))
+$(foreach v,test $(SANITIZERS),$(eval $(call variant,$(v),$(TEST_LIB),$(TEST_NAMES)))$(eval $(call c_tests,$(v))))
 
 build/libhakmem.so: $(OBJECTS_so)
 build/minimal/libhakmem.so: $(OBJECTS_minimal)
