@@ -123,18 +123,18 @@ bench: ground-bench build
 # Both halves always run; pytest's summary comes last.
 test: build ground-test $(C_TESTS:%=build/test/%)
 	@status=0; \
-	scripts/run-c-tests build/test || status=1; \
+	scripts/run-c-tests build/test $(C_TESTS) || status=1; \
 	.venv/bin/python -m pytest $(ARGS) || status=1; \
 	exit $$status
 
 test-c: $(C_TESTS:%=build/test/%)
-	@scripts/run-c-tests build/test
+	@scripts/run-c-tests build/test $(C_TESTS)
 
 test-py: build ground-test
 	@.venv/bin/python -m pytest $(ARGS)
 
 trust: $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
-	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s || status=1; done; exit $$status
+	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; exit $$status
 
 lint: ground-lint
 	@status=0; \
