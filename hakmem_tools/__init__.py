@@ -1,0 +1,1 @@
+"""The toolkit around libhakmem: see, trace, suspect, compare, apply."""

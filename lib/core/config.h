@@ -1,0 +1,36 @@
+/*
+ * config.h - the effective value of every knob: mode -> env -> range check -> values.
+ * Owner: the process. hak_config_load() runs once, before any other thread allocates;
+ * afterwards values are read-only, but for live knobs, which hak_config_set() changes
+ * under its caller's lock. Slow paths read the policy snapshot, not this.
+ */
+#ifndef HAK_CONFIG_H
+#define HAK_CONFIG_H
+
+#include "base/base.h"
+#include "core/abi.h"
+
+/* The first value of each knob; an indexed knob has `count` of them. */
+enum hak_knob_index {
+#define HAK_KNOB(id, env, aliases, type, choices, unit, standard, min, max, scope, count, doc) \
+    HAK_KNOB_##id, HAK_KNOB_##id##_last = HAK_KNOB_##id + (count)-1,
+#include "tables/knobs.def"
+#undef HAK_KNOB
+    HAK_KNOB_VALUE_COUNT
+};
+
+enum hak_knob_source { HAK_FROM_DEFAULT, HAK_FROM_MODE, HAK_FROM_ENV, HAK_FROM_LIVE };
+
+extern struct hak_knob_value hak_config[HAK_KNOB_VALUE_COUNT];
+
+#define hak_knob(id) (hak_config[HAK_KNOB_##id].value)
+#define hak_knob_at(id, index) (hak_config[HAK_KNOB_##id + (index)].value)
+
+/* Reads the environment; complains on stderr, one line per bad or unknown name. */
+void hak_config_load(char **environment);
+
+/* Sets a live knob's value by its index. Returns 0, -ENOENT, -EPERM (a boot knob) or
+ * -ERANGE. The caller publishes a new policy. */
+int hak_config_set(uint32_t value_index, int64_t value);
+
+#endif

@@ -1,0 +1,21 @@
+#include "core/probe.h"
+
+#ifndef HAK_BENCH_MINIMAL
+#include <sys/sdt.h>
+
+/* noipa: no clone, no constant propagation; the site stays one, its operands registers. */
+#define HAK_SITE __attribute__((noinline, noclone, noipa))
+#define U64(x) uint64_t x
+#define HAK_PROBE1(provider, name, a, doc) \
+    HAK_SITE void hak_probe_##name(U64(a)) { STAP_PROBE1(provider, name, a); }
+#define HAK_PROBE2(provider, name, a, b, doc) \
+    HAK_SITE void hak_probe_##name(U64(a), U64(b)) { STAP_PROBE2(provider, name, a, b); }
+#define HAK_PROBE3(provider, name, a, b, c, doc) \
+    HAK_SITE void hak_probe_##name(U64(a), U64(b), U64(c)) { STAP_PROBE3(provider, name, a, b, c); }
+#define HAK_PROBE4(provider, name, a, b, c, d, doc) \
+    HAK_SITE void hak_probe_##name(U64(a), U64(b), U64(c), U64(d)) \
+    { \
+        STAP_PROBE4(provider, name, a, b, c, d); \
+    }
+#include "tables/probes.def"
+#endif

@@ -1,0 +1,32 @@
+/*
+ * os.h - the only way to the operating system's memory, clocks and files.
+ * Owner: the process; `hak_os` may be replaced before the first allocation by a test
+ * that wants a mapping to fail. Any thread may call. Sizes in bytes, multiples of a
+ * page. It does not count and does not retry: callers do.
+ */
+#ifndef HAK_OS_H
+#define HAK_OS_H
+
+#include "base/base.h"
+
+struct hak_os_ops {
+    /* Private zeroed memory at `hint` or nowhere (hint NULL: anywhere); NULL: refused. */
+    void *(*map)(void *hint, size_t bytes);
+    /* Address space without commitment, readable as zeros; NULL: refused. */
+    void *(*reserve)(size_t bytes);
+    int (*commit)(void *address, size_t bytes);
+    int (*unmap)(void *address, size_t bytes);
+    /* Moves or grows a mapping; NULL: refused. */
+    void *(*remap)(void *address, size_t old_bytes, size_t new_bytes);
+    int (*advise)(void *address, size_t bytes, int advice);
+};
+
+extern struct hak_os_ops hak_os;
+
+uint64_t hak_os_now_ns(void); /* CLOCK_MONOTONIC */
+unsigned hak_os_cpu_count(void);
+uint64_t hak_os_random(void); /* from the kernel; never blocks, falls back to the clock */
+/* Before libc has set `environ`, the environment is read from /proc into a static buffer. */
+char **hak_os_environment(void);
+
+#endif
