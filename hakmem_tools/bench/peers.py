@@ -30,7 +30,7 @@ _HOW_TO_GET = {
     "jemalloc": "apt-get install libjemalloc2",
     "tcmalloc": "apt-get install libtcmalloc-minimal4",
     "hakmem": "make build",
-    "hakmem-minimal": "make build BENCH_MINIMAL=1 BUILD=build/minimal",
+    "hakmem-minimal": "make build BENCH_MINIMAL=1",
 }
 
 
