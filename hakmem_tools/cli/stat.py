@@ -1,0 +1,104 @@
+"""`hakmem stat`: a process's counters, now or over an interval."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from hakmem_tools.cli.errors import DONE, INCONCLUSIVE, Failure, say
+from hakmem_tools.cli.output import print_json, print_line
+from hakmem_tools.cli.target_options import (
+    CONTEXT,
+    OpenTarget,
+    TargetSpec,
+    open_target,
+    opened_counters,
+    positive,
+    target_options,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hakmem_tools.model.snapshot import Snapshot
+    from hakmem_tools.observe.counters import CountersSource
+
+_LONGEST_PAUSE_S = 0.05
+
+
+@click.command(context_settings=CONTEXT)
+@click.option("-i", "interval_s", type=float, metavar="SECONDS", help="Print each interval.")
+@click.option("-n", "count", type=int, metavar="COUNT", help="Stop after this many intervals.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
+@click.option("--all", "all_classes", is_flag=True, help="Print idle classes too.")
+@target_options
+def command(
+    target: TargetSpec,
+    interval_s: float | None,
+    count: int | None,
+    as_json: bool,
+    all_classes: bool,
+) -> int:
+    """Print the counters of -p PID now, or of -- COMMAND when it ends.
+
+    With -i or -n, what happened in each interval (1 second unless given).
+    """
+    repeat = interval_s is not None or count is not None
+    interval_s = 1.0 if interval_s is None else interval_s
+    positive("-i", interval_s)
+    positive("-n", 1 if count is None else count)
+
+    def show(snapshot: Snapshot) -> None:
+        if as_json:
+            from hakmem_tools.model.lines import snapshot_record
+
+            print_json(snapshot_record(snapshot))
+        else:
+            from hakmem_tools.cli.stat_text import stat_lines
+
+            print_line("\n".join(stat_lines(snapshot, all_classes=all_classes)))
+
+    with open_target(target) as opened, opened_counters(opened) as source:
+        if repeat:
+            return _each_interval(source, interval_s, count, show)
+        if opened.launched is not None:
+            show(_until_end(opened, source))
+        else:
+            show(source.snapshot())
+        return DONE
+
+
+def _each_interval(
+    source: CountersSource, interval_s: float, count: int | None, show: Callable[[Snapshot], None]
+) -> int:
+    from hakmem_tools.observe.collector import Collector
+
+    collector = Collector(source, interval_s)
+    given = 0
+    for sample in collector.samples(None if count is None else count + 1):
+        if sample.delta is not None:
+            show(sample.delta)
+            given += 1
+    if collector.ended:
+        say(collector.ended)
+    return DONE if count is None or given >= count else INCONCLUSIVE
+
+
+def _until_end(opened: OpenTarget, source: CountersSource) -> Snapshot:
+    """Waits for the program's end, following it through execs; its last counts."""
+    from hakmem_tools.observe.source import TargetGone
+
+    pause_s = 0.001
+    while opened.launched.poll() is None:
+        try:
+            source.snapshot()
+        except TargetGone as gone:
+            if opened.launched.poll() is None and source.process.is_alive():
+                raise Failure(f"{gone}; its counters cannot be read", INCONCLUSIVE) from None
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+    if opened.launched.status:
+        say(f"{opened.launched.command} ended with status {opened.launched.status}")
+    return source.final_snapshot()
