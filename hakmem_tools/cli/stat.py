@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import click
 
-from hakmem_tools.cli.errors import DONE, INCONCLUSIVE, Failure, say
+from hakmem_tools.cli.errors import DONE, INCONCLUSIVE, MISSING, Failure, say
 from hakmem_tools.cli.output import print_json, print_line
 from hakmem_tools.cli.target_options import (
     CONTEXT,
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
     from hakmem_tools.model.snapshot import Snapshot
     from hakmem_tools.observe.counters import CountersSource
-
-_LONGEST_PAUSE_S = 0.05
 
 
 @click.command(context_settings=CONTEXT)
@@ -60,14 +57,15 @@ def command(
 
             print_line("\n".join(stat_lines(snapshot, all_classes=all_classes)))
 
-    with open_target(target) as opened, opened_counters(opened) as source:
-        if repeat:
-            return _each_interval(source, interval_s, count, show)
-        if opened.launched is not None:
-            show(_until_end(opened, source))
-        else:
+    with open_target(target, hold=not repeat) as opened:
+        if not repeat and opened.launched is not None:
+            show(_until_end(opened))
+            return DONE
+        with opened_counters(opened) as source:
+            if repeat:
+                return _each_interval(source, interval_s, count, show)
             show(source.snapshot())
-        return DONE
+            return DONE
 
 
 def _each_interval(
@@ -86,19 +84,28 @@ def _each_interval(
     return DONE if count is None or given >= count else INCONCLUSIVE
 
 
-def _until_end(opened: OpenTarget, source: CountersSource) -> Snapshot:
-    """Waits for the program's end, following it through execs; its last counts."""
-    from hakmem_tools.observe.source import TargetGone
+def _until_end(opened: OpenTarget) -> Snapshot:
+    """Waits for the program's end, through any exec; its last counts."""
+    from hakmem_tools.observe.counters import CountersSource
+    from hakmem_tools.observe.source import NoPage, NoSuchProcess
 
-    pause_s = 0.001
-    while opened.launched.poll() is None:
+    last: list[CountersSource] = []
+    reason = ["it ended too soon"]
+
+    def open_page() -> None:
         try:
-            source.snapshot()
-        except TargetGone as gone:
-            if opened.launched.poll() is None and source.process.is_alive():
-                raise Failure(f"{gone}; its counters cannot be read", INCONCLUSIVE) from None
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-    if opened.launched.status:
-        say(f"{opened.launched.command} ended with status {opened.launched.status}")
-    return source.final_snapshot()
+            source = CountersSource(opened.pid)
+        except (NoPage, NoSuchProcess) as error:
+            reason[0] = str(error)
+            return
+        for earlier in last:
+            earlier.close()
+        last[:] = [source]
+
+    status = opened.launched.wait_stopping(open_page)
+    if status != 0:
+        say(f"{opened.launched.command} ended with status {status}")
+    if not last:
+        raise Failure(f"{reason[0]}; a static or set-user-id program ignores LD_PRELOAD", MISSING)
+    with last[0] as source:
+        return source.final_snapshot()

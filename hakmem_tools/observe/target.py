@@ -15,10 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hakmem_tools.observe.counters import CountersSource
+from hakmem_tools.observe.exit_stop import stop_at_exit, wait_stopping
 from hakmem_tools.observe.proc import Process
 from hakmem_tools.observe.source import NoPage, NoSuchProcess, NotPermitted, TargetGone
 
 _PAUSE_S = 0.0005
+_LONGEST_PAUSE_S = 0.05
 _END_GRACE_S = 3.0
 
 
@@ -105,6 +107,23 @@ class Launched:
         if self.status is None:
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.status
+
+    def wait_stopping(self, before_exit: Callable[[], None]) -> int:
+        """Releases a held program and waits for its end; calls `before_exit` just before it.
+
+        Where ptrace is not permitted, `before_exit` is called again and again while it runs.
+        """
+        stops = stop_at_exit(self.pid)
+        self.release()
+        if stops:
+            self.status = wait_stopping(self.pid, before_exit)
+            return self.status
+        pause_s = _PAUSE_S
+        while self.poll() is None:
+            before_exit()
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        return self.wait()
 
     def end(self) -> None:
         """Asks it to end, and ends it after a grace period. Nothing if it has ended."""
