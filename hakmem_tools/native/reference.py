@@ -1,6 +1,6 @@
-"""Writes docs/reference/*.md from the library's own tables: python -m hakmem_tools.native.reference.
+"""Writes docs/reference/*.md from the library's own tables.
 
-With --check it writes nothing and names the pages that are out of date (exit code 1). The
+Run as `python -m hakmem_tools.native.reference`. With --check it writes nothing and names the pages that are out of date (exit code 1). The
 contract test compares the pages with the library in the same way.
 """
 

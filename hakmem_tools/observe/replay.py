@@ -71,7 +71,7 @@ class Recorder:
         overwrite: bool = False,
     ) -> None:
         """Raises FileExistsError unless `overwrite`, and other OSErrors."""
-        self._file = open(path, "wb" if overwrite else "xb")
+        self._file = path.open("wb" if overwrite else "xb")
         self._stream: Any = zstandard.ZstdCompressor().stream_writer(self._file)
         self._write(Header(SCHEMA_VERSION, pid, command, dict(texts)))
 
@@ -118,7 +118,7 @@ class ReplaySource:
         self.truncated = True  # until its end has been seen
         self.missing: tuple[str, ...] = ()
         self._path = path
-        self._file: IO[bytes] = open(path, "rb")
+        self._file: IO[bytes] = path.open("rb")
         try:
             self._lines = self._read_lines()
             self.header = self._read_header()
