@@ -73,7 +73,7 @@ def test_stat_counts_a_started_program_to_its_end() -> None:
 
 def test_stat_catches_the_shortest_program() -> None:
     for _ in range(5):
-        done = hakmem("stat", "--", "true")
+        done = hakmem("stat", "--", "ls", "-d", "/")
         assert done.returncode == 0, done.stderr
         assert "libhakmem" in done.stdout
 
