@@ -10,9 +10,10 @@
 static struct hak_policy kept[KEPT];
 struct hak_policy *hak_policy_current = &kept[0];
 
-/* A front list holds at most this much, however small the count it may be given: a
- * thread's lists together are its cache, and its cache is paid in RSS. */
-#define FRONT_MOST_BYTES ((size_t)64 * HAK_KIB)
+/* A front list holds at most this much: a thread's lists together are its cache, and its
+ * cache is paid in RSS. */
+#define FRONT_MOST_TINY_BYTES ((size_t)64 * HAK_KIB)
+#define FRONT_MOST_MID_BYTES ((size_t)256 * HAK_KIB)
 #define FRONT_MULTIPLIED_BYTES 256
 
 static uint32_t front_cap_of(unsigned c, uint32_t size, int tiny)
@@ -25,7 +26,8 @@ static uint32_t front_cap_of(unsigned c, uint32_t size, int tiny)
     cap = (size_t)hak_knob(front_cap);
     if (size <= FRONT_MULTIPLIED_BYTES)
         cap *= (size_t)hak_knob(front_cap_multiplier);
-    return (uint32_t)hak_max(hak_min(cap, FRONT_MOST_BYTES / size), 4);
+    size_t most_bytes = tiny ? FRONT_MOST_TINY_BYTES : FRONT_MOST_MID_BYTES;
+    return (uint32_t)hak_max(hak_min(cap, most_bytes / size), 1);
 }
 
 static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned tiny_count,

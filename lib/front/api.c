@@ -31,10 +31,9 @@ HAK_API void *calloc(size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    void *block = malloc(bytes);
-    if (block != NULL && hak_class_of(bytes) != HAK_CLASS_NONE) /* big blocks come zeroed */
-        memset(block, 0, bytes);
-    return block;
+    if (hak_unlikely(hak_front.head[hak_class_of(bytes)] == NULL))
+        return hak_calloc_slow(bytes); /* fresh memory may be zero already */
+    return memset(malloc(bytes), 0, bytes);
 }
 
 static void *move_block(void *block, size_t old_bytes, size_t bytes)

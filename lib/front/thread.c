@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "core/config.h"
+#include "mid/ace.h"
 #include "mid/big.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -54,7 +55,7 @@ static void start_page(void)
 static void start_library(void)
 {
     hak_config_load(hak_os_environment());
-    hak_classes_build(&hak_classes, (enum hak_geometry)hak_knob(tiny_geometry), HAK_TINY_MAX_BYTES);
+    hak_classes_build(&hak_classes, (enum hak_geometry)hak_knob(tiny_geometry), HAK_MIB);
     hak_zone_start();
     start_page();
     hak_page_show_policy(
@@ -174,6 +175,7 @@ static void fork_prepare(void)
     hak_lock_take(&threads.lock);
     hak_pool_fork_prepare();
     hak_legacy_fork_prepare();
+    hak_ace_fork_prepare();
     hak_big_fork_prepare();
     hak_zone_fork_prepare();
 }
@@ -182,6 +184,7 @@ static void fork_done(int in_child)
 {
     hak_zone_fork_done(in_child);
     hak_big_fork_done(in_child);
+    hak_ace_fork_done(in_child);
     hak_legacy_fork_done(in_child);
     hak_pool_fork_done(in_child);
     if (in_child)

@@ -39,17 +39,17 @@ static void add_tiny(struct hak_classes *classes, enum hak_geometry geometry)
 
 /* Fills table[i] with the smallest class that holds i * step bytes. */
 static void fill(const struct hak_classes *classes, uint8_t *table, size_t entries, size_t step,
-                 size_t largest)
+                 size_t threshold)
 {
     unsigned c = 0;
     for (size_t i = 0; i < entries; i++) {
         while (c < classes->count && classes->size[c] < i * step)
             c++;
-        table[i] = (uint8_t)(c < classes->count && i * step <= largest ? c : HAK_CLASS_NONE);
+        table[i] = (uint8_t)(c < classes->count && i * step < threshold ? c : HAK_CLASS_NONE);
     }
 }
 
-void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t largest)
+void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t threshold)
 {
     void (*add_range)(struct hak_classes *, size_t, size_t) =
         geometry == HAK_GEOMETRY_FINE ? add_fine : add_pow2;
@@ -59,6 +59,6 @@ void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, 
     add_range(classes, 2 * HAK_KIB, 32 * HAK_KIB);
     classes->mid_count = classes->count;
     add_range(classes, 32 * HAK_KIB, HAK_LARGE_MAX_BYTES);
-    fill(classes, classes->small, sizeof classes->small, 8, largest);
-    fill(classes, classes->by_kib, sizeof classes->by_kib, 1024, largest);
+    fill(classes, classes->small, sizeof classes->small, 8, threshold);
+    fill(classes, classes->by_kib, sizeof classes->by_kib, 1024, threshold);
 }

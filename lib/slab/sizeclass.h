@@ -28,8 +28,8 @@ struct hak_classes {
 
 extern struct hak_classes hak_classes;
 
-/* `largest` is the largest request that a class serves; above, Big does. */
-void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t largest);
+/* Requests below `threshold` bytes are served by a class, from there on by Big. */
+void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t threshold);
 
 HAK_INLINE unsigned hak_class_of(size_t bytes)
 {
