@@ -6,16 +6,23 @@ observe/target.py's business.
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from hakmem_tools.cli.errors import Failure, say
+
+if TYPE_CHECKING:
+    from hakmem_tools.observe.counters import CountersSource
+    from hakmem_tools.observe.open import Wanted
+    from hakmem_tools.observe.source import Source
 
 CONTEXT = {"allow_interspersed_args": False}
 
@@ -28,6 +35,9 @@ class TargetSpec(msgspec.Struct, frozen=True):
     mode: str | None
     settings: tuple[str, ...]
     lib: str | None
+
+    def __bool__(self) -> bool:
+        return self.pid is not None or bool(self.command)
 
 
 class OpenTarget(msgspec.Struct, frozen=True):
@@ -62,8 +72,15 @@ def start_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the target's options; the function gets them as one `target: TargetSpec`."""
-    import functools
+    return _with_target(function, required=True)
 
+
+def optional_target_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, where no target means the library; an absent target is false."""
+    return _with_target(function, required=False)
+
+
+def _with_target(function: Callable[..., Any], *, required: bool) -> Callable[..., Any]:
     @functools.wraps(function)
     def with_spec(
         *,
@@ -75,24 +92,24 @@ def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
         **others: Any,
     ) -> Any:
         spec = TargetSpec(pid, command, mode, settings, lib)
-        _check(spec)
+        _check(spec, required)
         return function(target=spec, **others)
 
-    decorated = start_options(with_spec)
-    decorated = click.argument("command", nargs=-1, type=click.UNPROCESSED)(decorated)
-    return click.option("-p", "--pid", type=int, metavar="PID", help="Watch this process.")(
-        decorated
+    decorated = click.argument("command", nargs=-1, type=click.UNPROCESSED)(
+        start_options(with_spec)
     )
+    pid_option = click.option("-p", "--pid", type=int, metavar="PID", help="Watch this process.")
+    return pid_option(decorated)
 
 
-def _check(spec: TargetSpec) -> None:
+def _check(spec: TargetSpec, required: bool) -> None:
     if spec.pid is not None and spec.command:
         raise click.UsageError("give -p PID or -- COMMAND, not both")
-    if spec.pid is None and not spec.command:
+    if required and not spec:
         raise click.UsageError("no target: give -p PID or -- COMMAND")
     if spec.pid is not None and spec.pid < 1:
         raise click.UsageError(f"-p {spec.pid}: a process id is 1 or more")
-    if spec.pid is not None and (spec.mode or spec.settings):
+    if not spec.command and (spec.mode is not None or spec.settings):
         raise click.UsageError("--mode and --set are for a program that is started: -- COMMAND")
 
 
@@ -100,8 +117,6 @@ def start_environment(
     mode: str | None, settings: tuple[str, ...], lib: str | None
 ) -> dict[str, str]:
     """Our environment with libhakmem preloaded and the settings checked and added."""
-    import os
-
     from hakmem_tools.model.settings import settings_environment
     from hakmem_tools.native.library import open_library
     from hakmem_tools.observe.target import preload_environment
@@ -114,9 +129,9 @@ def start_environment(
 
 @contextmanager
 def open_target(
-    spec: TargetSpec, *, output: int | None = None, hold: bool = False
+    spec: TargetSpec, *, redirect: Mapping[int, int] | None = None, hold: bool = False
 ) -> Iterator[OpenTarget]:
-    """The running target. A started program's stdout goes to `output` (stderr unless given).
+    """The running target. A started program's stdout goes to our stderr, unless redirected.
 
     What this command started ends with it, save on Ctrl-C, which leaves it running.
     """
@@ -129,8 +144,8 @@ def open_target(
         yield OpenTarget(spec.pid)
         return
     environment = start_environment(spec.mode, spec.settings, spec.lib)
-    output = sys.stderr.fileno() if output is None else output
-    launched = launch(spec.command, environment, output=output, hold=hold)
+    redirect = {1: sys.stderr.fileno()} if redirect is None else redirect
+    launched = launch(spec.command, environment, redirect=redirect, hold=hold)
     try:
         yield OpenTarget(launched.pid, launched)
     except KeyboardInterrupt:
@@ -145,7 +160,7 @@ def open_target(
         say(f"{launched.command} (pid {launched.pid}) ended, since this command started it")
 
 
-def opened_counters(target: OpenTarget) -> Any:
+def opened_counters(target: OpenTarget) -> CountersSource:
     """The target's CountersSource, awaiting its page when the program has just been started."""
     from hakmem_tools.observe.counters import CountersSource
     from hakmem_tools.observe.target import await_page
@@ -153,6 +168,13 @@ def opened_counters(target: OpenTarget) -> Any:
     if target.launched is not None:
         return await_page(target.launched)
     return CountersSource(target.pid)
+
+
+def opened_source(target: OpenTarget, want: Wanted = "auto") -> Source:
+    """The best source for the target, or the one asked for."""
+    from hakmem_tools.observe.open import open_source
+
+    return open_source(target.pid, want, page=opened_counters(target))
 
 
 def positive(name: str, value: float) -> None:

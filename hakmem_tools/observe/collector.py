@@ -43,6 +43,8 @@ class Collector:
     def samples(self, count: int | None = None) -> Iterator[Sample]:
         """At most `count` samples: one at once, then one per interval, on a fixed grid.
 
+        An interval of 0 takes them as fast as they come, as from a recording.
+
         Turns that a slow reader has missed are left out, not caught up. When the target ends,
         one final sample follows if its counts outlived it.
         """
@@ -58,8 +60,13 @@ class Collector:
                 return
             yield sample
             given += 1
-            missed = int((self._clock() - due) // self._interval_s)
-            due += self._interval_s * (1 + max(0, missed))
+            due = self._next(due)
+
+    def _next(self, due: float) -> float:
+        if self._interval_s == 0:
+            return due
+        missed = int((self._clock() - due) // self._interval_s)
+        return due + self._interval_s * (1 + max(0, missed))
 
     def _wait(self, due: float) -> tuple[Event, ...]:
         events: list[Event] = []

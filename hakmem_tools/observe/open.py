@@ -16,14 +16,14 @@ Wanted = Literal["auto", "bpf", "counters"]
 _BPF_MODULE = "hakmem_tools.observe.bpf.source"
 
 
-def open_source(pid: int, want: Wanted = "auto") -> Source:
-    """A source for `pid`; close it.
+def open_source(pid: int, want: Wanted = "auto", *, page: CountersSource | None = None) -> Source:
+    """A source for `pid`; close it. An open `page` of the process may be given, and is taken over.
 
     With "auto", the counters page serves where BPF does not work, and its `missing` says why.
     Raises TargetError for a process that cannot be watched, and SourceUnavailable when "bpf"
     was asked for and does not work.
     """
-    page = CountersSource(pid)
+    page = page if page is not None else CountersSource(pid)
     if want == "counters":
         return page
     try:

@@ -140,10 +140,10 @@ def launch(
     command: Sequence[str],
     environment: Mapping[str, str],
     *,
-    output: int | None = None,
+    redirect: Mapping[int, int] | None = None,
     hold: bool = False,
 ) -> Launched:
-    """Starts a program; its standard output goes to the descriptor `output`, if given.
+    """Starts a program; `redirect` maps its streams (0, 1, 2) to descriptors of ours.
 
     With `hold`, it waits until release(): probes can be attached to its pid before it runs.
     Raises CannotStart (from release() when held).
@@ -154,7 +154,7 @@ def launch(
     errors_read, errors_write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _become(command, environment, output, (gate_read, gate_write), errors_write)
+        _become(command, environment, redirect or {}, (gate_read, gate_write), errors_write)
     os.close(gate_read)
     os.close(errors_write)
     launched = Launched(pid, gate_write, errors_read, command[0])
@@ -166,7 +166,7 @@ def launch(
 def _become(
     command: Sequence[str],
     environment: Mapping[str, str],
-    output: int | None,
+    redirect: Mapping[int, int],
     gate: tuple[int, int],
     errors: int,
 ) -> None:
@@ -175,8 +175,8 @@ def _become(
         os.close(gate[1])
         if os.read(gate[0], 1) == b"":  # the parent has gone: nobody would watch
             os._exit(127)
-        if output is not None:
-            os.dup2(output, 1)
+        for stream, descriptor in redirect.items():
+            os.dup2(descriptor, stream)
         _restore_signals()
         os.execvpe(command[0], list(command), environment)
     except OSError as error:
