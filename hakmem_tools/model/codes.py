@@ -8,7 +8,6 @@ Events, and by the generator that counts hits by code. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from hakmem_tools.model.descriptors import Descriptors, Probe
 
@@ -30,12 +29,9 @@ def code_argument(probe: Probe) -> str | None:
     return next((name for name in probe.args if name in groups), None)
 
 
-def argument_texts(
-    descriptors: Descriptors, probe: Probe, values: Mapping[str, int]
-) -> dict[str, str]:
-    """The words for those values that are codes; an unknown number is its own word."""
-    return {
-        name: descriptors.code_text(group, values[name])
-        for name, group in argument_groups(probe).items()
-        if name in values
-    }
+def code_word(descriptors: Descriptors, probe: Probe, value: int) -> str | None:
+    """The word for a value of the probe's code argument; the number's own where it has none."""
+    argument = code_argument(probe)
+    if argument is None:
+        return None
+    return descriptors.code_text(argument_groups(probe)[argument], value)

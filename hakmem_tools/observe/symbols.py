@@ -92,7 +92,14 @@ class SymbolTable:
         start = self._starts[index]
         size, name = self._found[start]
         # Assembly often gives no size: such a function goes on to the next one.
-        return (name, start) if size == 0 or address < start + size else None
+        end = start + size if size else self._segment_end(start)
+        return (name, start) if address < end else None
+
+    def _segment_end(self, address: int) -> int:
+        for _, size, start in self._segments:
+            if start <= address < start + size:
+                return start + size
+        return address
 
 
 def _segments(

@@ -35,6 +35,7 @@ class ClassHits(msgspec.Struct, frozen=True):
     event: str
     size_class: int | None
     code: int | None
+    code_text: str | None
     hits: int
 
 

@@ -78,7 +78,9 @@ def attach(
     """
     attachment = Attachment(tier)
     path = f"/proc/self/fd/{file}"
-    put = _put_multi if tier == "uprobe_multi" else _put_perf
+    put = _put_multi
+    if tier == "perf_uprobe":
+        path, put = _lasting_name(file, path), _put_perf
     try:
         for function in functions:
             put(attachment, program, function, path, pid)
@@ -120,6 +122,15 @@ def _put_perf(
         attachment.descriptors.append(
             open_uprobe_event(loaded, path, site.offset, site.semaphore_offset, pid)
         )
+
+
+def _lasting_name(file: int, path: str) -> str:
+    """The file's name, if it still leads to it: tools list perf events by the name we gave."""
+    try:
+        name = os.readlink(path)
+        return name if os.path.samestat(os.stat(name), os.fstat(file)) else path
+    except OSError:
+        return path
 
 
 def _tell(error: OSError, pid: int | None) -> NoReturn:

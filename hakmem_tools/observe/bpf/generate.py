@@ -35,7 +35,7 @@ class Purpose(msgspec.Struct, frozen=True):
     pid: int
     children: bool = False  # also what the process forks from now on
     stacks: bool = False
-    ring_bytes: int = 16 << 20
+    ring_bytes: int = 16 << 20  # a power of two
     #: Device and inode of our pid namespace; None in the machine's first one.
     namespace: tuple[int, int] | None = None
 
@@ -54,6 +54,7 @@ class GeneratedProgram(msgspec.Struct, frozen=True):
     text: str
     functions: tuple[ProbeFunction, ...]
     missing: tuple[str, ...]
+    ring_bytes: int
 
 
 def probe_text(name: str) -> str:
@@ -100,8 +101,9 @@ def generate(
                 _function(name, kind, probe, places, opens, probe.name in purpose.streamed)
             )
     fixed = [probe_text("events.h"), probe_text("common.bpf.h"), *map(probe_text, _QUESTIONS)]
-    text = "\n".join([_defines(descriptors, purpose), *fixed, *texts])
-    return GeneratedProgram(text, tuple(functions), tuple(missing))
+    ring_bytes = purpose.ring_bytes if purpose.streamed else _PAGE_BYTES
+    text = "\n".join([_defines(descriptors, purpose, ring_bytes), *fixed, *texts])
+    return GeneratedProgram(text, tuple(functions), tuple(missing), ring_bytes)
 
 
 _Shape = tuple[tuple[str, ...], bool]
@@ -153,11 +155,11 @@ def _function(
     return "\n".join([*lines, "    return 0;", "}", ""])
 
 
-def _defines(descriptors: Descriptors, purpose: Purpose) -> str:
+def _defines(descriptors: Descriptors, purpose: Purpose, ring_bytes: int) -> str:
     defines: dict[str, object] = {
         **size_defines(descriptors),
         "HAK_KINDS": len(descriptors.probes),
-        "HAK_RING_PAGES": max(1, purpose.ring_bytes // _PAGE_BYTES),
+        "HAK_RING_PAGES": ring_bytes // _PAGE_BYTES,
         "HAK_TARGET_PID": purpose.pid,
     }
     if purpose.children:

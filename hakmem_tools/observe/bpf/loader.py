@@ -7,18 +7,20 @@ of a compiler's output. Used by the attacher and the source; knows nothing of pr
 from __future__ import annotations
 
 import atexit
-import ctypes
 import importlib
 import importlib.util
 import os
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from hakmem_tools.observe.bpf.privilege import check_privilege
+from hakmem_tools.observe.bpf.ring import RingReader
 from hakmem_tools.observe.bpf.stub_headers import KERNEL_SOURCE, stub_tree
 from hakmem_tools.observe.source import SourceUnavailable
 
@@ -119,17 +121,9 @@ class Program:
         for key, values in self.map(name).items_lookup_batch():
             yield key, sum(int(value) for value in values)
 
-    def open_ring(self, name: str, take: Callable[[bytes], bool]) -> None:
-        """From now on consume() hands each record's bytes to `take`, until that says False."""
-
-        def on_record(_context: object, data: int, size: int) -> int:
-            return 0 if take(ctypes.string_at(data, size)) else -1
-
-        self.map(name).open_ring_buffer(on_record)
-
-    def consume(self) -> None:
-        """Hands over what lies in the ring; never waits."""
-        self._module.ring_buffer_consume()
+    def open_ring(self, name: str, data_bytes: int) -> RingReader:
+        """A reader of a ring buffer map of this size; close it before the program."""
+        return RingReader(int(self.map(name).map_fd), data_bytes)
 
     def run_time(self) -> tuple[int, int]:
         """Nanoseconds that the functions ran (0 unless the kernel measures it), and skipped runs.
@@ -154,16 +148,28 @@ class Program:
 
 
 def _compile(bcc: ModuleType, text: str) -> Any:
-    with _compiling:
-        before = os.environ.get(KERNEL_SOURCE)
-        if before is None:
-            os.environ[KERNEL_SOURCE] = str(stub_tree())
+    with _compiling, _headers():
         try:
             return bcc.BPF(text=text.encode())
         except Exception as error:  # bcc raises nothing narrower
             raise SourceUnavailable(
                 f"bcc could not compile our program ({error}); its messages are above"
             ) from None
+
+
+@contextmanager
+def _headers() -> Iterator[None]:
+    """bcc's variable set to our stub tree, unless somebody has set it to real headers."""
+    if KERNEL_SOURCE in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="hakmem-") as scratch:
+        try:
+            tree = stub_tree()
+        except OSError:  # no home, or somebody else's: for this once
+            tree = stub_tree(Path(scratch))
+        os.environ[KERNEL_SOURCE] = str(tree)
+        try:
+            yield
         finally:
-            if before is None:
-                del os.environ[KERNEL_SOURCE]
+            del os.environ[KERNEL_SOURCE]

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from hakmem_tools.model.codes import code_word
 from hakmem_tools.model.descriptors import Descriptors
 from hakmem_tools.model.snapshot import Event
 from hakmem_tools.observe.bpf.accounts import Accounts, ClassHits, Lost, estimate_cost
@@ -27,12 +28,13 @@ from hakmem_tools.observe.bpf.generate import Purpose, generate
 from hakmem_tools.observe.bpf.library import LibraryFile
 from hakmem_tools.observe.bpf.loader import Program
 from hakmem_tools.observe.bpf.records import RecordReader
+from hakmem_tools.observe.bpf.ring import RingReader
 from hakmem_tools.observe.bpf.syscall import enable_run_time_stats
 from hakmem_tools.observe.source import SourceUnavailable
 
 _SHORTEST_PAUSE_S = 0.002
 _LONGEST_PAUSE_S = 0.02
-#: Records taken in one go: against a producer that never pauses, consuming would never return.
+#: Records taken in one go: a producer that never pauses must not keep us from our other work.
 _BATCH = 20_000
 _NONE = 0xFFFFFFFF
 
@@ -53,13 +55,14 @@ class Watch:
         """Compiles and attaches. Raises SourceUnavailable, TargetGone; nothing stays then."""
         self.purpose = purpose
         self._sleep, self._clock = sleep, clock
-        self._probes = descriptors.probes
+        self._descriptors = descriptors
         self._reader = RecordReader(descriptors)
         self._waiting: deque[bytes] = deque()
-        self._taken = 0
         self._final: Accounts | None = None
+        self.start_ns = 0  # CLOCK_MONOTONIC, just before attaching
         self._stats = -1
         self._attachment: Attachment | None = None
+        self._ring: RingReader | None = None
         generated = generate(descriptors, library.sites, purpose, library.opens_function)
         self._absent = generated.missing
         self._functions = generated.functions
@@ -71,7 +74,7 @@ class Watch:
         self._program: Program | None = Program(generated.text)
         try:
             self.tier = choose_tier(tier)
-            self._program.open_ring("events", self._take)
+            self._ring = self._program.open_ring("events", generated.ring_bytes)
             self._attach(self._program, library)
         except BaseException:
             self.close()
@@ -85,6 +88,7 @@ class Watch:
             self._stats = -1  # needs CAP_SYS_ADMIN; the cost is estimated without
         if children:
             self.follow(self.purpose.pid)
+        self.start_ns = time.monotonic_ns()
         self._attachment = attach(
             program,
             self._functions,
@@ -121,15 +125,9 @@ class Watch:
 
     def _consume(self) -> int:
         """Takes at most _BATCH records out of the ring; how many it were."""
-        self._taken = 0
-        if self._program is not None:
-            self._program.consume()
-        return self._taken
-
-    def _take(self, data: bytes) -> bool:
-        self._waiting.append(data)
-        self._taken += 1
-        return self._taken < _BATCH
+        records = self._ring.take(_BATCH) if self._ring is not None else []
+        self._waiting.extend(records)
+        return len(records)
 
     # ---- numbers ----
 
@@ -142,10 +140,12 @@ class Watch:
         lost_events = program.per_cpu_array("events_lost")
         run_ns, skipped = program.run_time()
         return Accounts(
-            counts={self._probes[f.kind].name: hits[f.kind] for f in self._functions},
+            counts={self._descriptors.probes[f.kind].name: hits[f.kind] for f in self._functions},
             classes=tuple(self._class_hits(program)),
             lost=Lost(
-                events={self._probes[i].name: n for i, n in enumerate(lost_events) if n},
+                events={
+                    self._descriptors.probes[i].name: n for i, n in enumerate(lost_events) if n
+                },
                 class_hits=sum(program.per_cpu_array("classes_lost")),
                 tasks=program.map("follow_lost")[0].value if self.purpose.children else 0,
                 runs=skipped,
@@ -154,15 +154,13 @@ class Watch:
         )
 
     def _class_hits(self, program: Program) -> list[ClassHits]:
-        rows = [
-            ClassHits(
-                event=self._probes[key.kind].name,
-                size_class=None if key.size_class == _NONE else key.size_class,
-                code=None if key.code == _NONE else key.code,
-                hits=hits,
-            )
-            for key, hits in program.per_cpu_items("classes")
-        ]
+        rows = []
+        for key, hits in program.per_cpu_items("classes"):
+            probe = self._descriptors.probes[key.kind]
+            code = None if key.code == _NONE else int(key.code)
+            size_class = None if key.size_class == _NONE else int(key.size_class)
+            word = None if code is None else code_word(self._descriptors, probe, code)
+            rows.append(ClassHits(probe.name, size_class, code, word, hits))
         return sorted(rows, key=lambda row: (row.event, row.size_class or 0, row.code or 0))
 
     @property
@@ -192,6 +190,9 @@ class Watch:
         if self._stats >= 0:
             os.close(self._stats)
             self._stats = -1
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
         if self._program is not None:
             self._program.close()
             self._program = None
