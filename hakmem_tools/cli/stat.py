@@ -52,10 +52,14 @@ def command(
             from hakmem_tools.model.lines import snapshot_record
 
             print_json(snapshot_record(snapshot))
-        else:
-            from hakmem_tools.cli.stat_text import stat_lines
+            return
+        from hakmem_tools.cli.stat_text import stat_lines
+        from hakmem_tools.observe.counters import NO_EVENTS
 
-            print_line("\n".join(stat_lines(snapshot, all_classes=all_classes)))
+        print_line("\n".join(stat_lines(snapshot, all_classes=all_classes)))
+        for sentence in snapshot.missing:
+            if sentence != NO_EVENTS:  # nobody asked for events
+                say(f"missing: {sentence}")
 
     with open_target(target, hold=not repeat) as opened:
         if not repeat and opened.launched is not None:

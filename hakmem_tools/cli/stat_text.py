@@ -23,11 +23,13 @@ _HEADINGS = (
 
 
 def stat_lines(snapshot: Snapshot, *, all_classes: bool = False) -> list[str]:
-    """Head, scalars and one row per class that has been used (or all of them)."""
+    """Head, scalars and one row per class that has been used (or all of them).
+
+    What is missing is not said here: each command knows what its reader expected.
+    """
     rows = [row for row in snapshot.classes if all_classes or any(row.counts.values())]
     lines = [_head(snapshot), _scalars(snapshot), ""]
     lines += table(_HEADINGS, [_class_cells(row) for row in rows])
-    lines += [f"missing: {sentence}" for sentence in snapshot.missing]
     return lines
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hakmem_tools.observe.open import Wanted
     from hakmem_tools.observe.source import Source
 
+_MOST = 365 * 86400
 CONTEXT = {"allow_interspersed_args": False}
 
 
@@ -178,6 +179,6 @@ def opened_source(target: OpenTarget, want: Wanted = "auto") -> Source:
 
 
 def positive(name: str, value: float) -> None:
-    """Raises Failure unless value > 0."""
-    if not value > 0:
-        raise Failure(f"{name} {value:g}: must be more than 0")
+    """Raises Failure unless 0 < value <= a year of seconds (or so many turns)."""
+    if not 0 < value <= _MOST:
+        raise Failure(f"{name} {value:g}: must be more than 0 and at most {_MOST}")

@@ -90,7 +90,8 @@ def _print_sample(sample: Sample, as_json: bool) -> None:
         return
     from hakmem_tools.cli.stat_text import stat_lines
 
-    print_line("\n".join(stat_lines(sample.delta or sample.snapshot)) + "\n")
+    shown = sample.delta or sample.snapshot
+    print_line("\n".join([*stat_lines(shown), *map("missing: {}".format, shown.missing), ""]))
 
 
 def _show(target: TargetSpec, interval_s: float, want: Wanted) -> int:

@@ -32,6 +32,11 @@ class Abi:
         """Where a field lies in its struct, in bytes."""
         return int(self._ffi.offsetof(f"struct {struct_name}", field))
 
+    def field_bytes(self, struct_name: str, field: str) -> int:
+        """How many bytes a field takes."""
+        found = dict(self._ffi.typeof(f"struct {struct_name}").fields)[field]
+        return int(self._ffi.sizeof(found.type))
+
     def fields(
         self, struct_name: str, data: bytes | bytearray | memoryview, offset: int = 0
     ) -> dict[str, Any]:

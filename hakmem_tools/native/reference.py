@@ -1,7 +1,8 @@
 """Writes docs/reference/*.md from the library's own tables.
 
-Run as `python -m hakmem_tools.native.reference`. With --check it writes nothing and names the pages that are out of date (exit code 1). The
-contract test compares the pages with the library in the same way.
+Run it as `python -m hakmem_tools.native.reference`. With --check it writes nothing and names the
+pages that are out of date (exit code 1). The contract test compares the pages with the library
+in the same way.
 """
 
 from __future__ import annotations

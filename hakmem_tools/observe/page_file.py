@@ -20,6 +20,7 @@ from hakmem_tools.native.abi import PAGE_MAGIC, Abi
 from hakmem_tools.observe.proc import Mapping, Process
 from hakmem_tools.observe.source import TargetGone
 
+_MOST_OFFSET = 1 << 48
 PAGE_LINK = "/memfd:hakmem (deleted)"
 
 
@@ -36,6 +37,8 @@ class FileReader:
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
         done = 0
+        if offset > _MOST_OFFSET:  # what a header claims may not even fit a file offset
+            return 0
         while done < len(buffer):
             got = os.preadv(self._descriptor, [buffer[done:]], offset + done)
             if got <= 0:
