@@ -1,0 +1,110 @@
+"""The columns of the event log, and one event in full.
+
+Used by screens/events.py and the overview. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hakmem_tools.model.snapshot import Event
+from hakmem_top import units
+from hakmem_top.lines import Line, Span
+from hakmem_top.moment import Moment
+from hakmem_top.present import EventRow, argument, event_rows
+from hakmem_top.tables import Cell, Column, Table, build, filter_rows, fit_roomy, fit_short, sort_rows
+
+
+def _text(text: str, tone: str = "value") -> Cell:
+    return Cell(text, text, tone, text or None)
+
+
+def _when(row: EventRow) -> Cell:
+    text = units.moment(row.at_s) if row.at_s >= 0 else f"-{units.moment(-row.at_s)}"
+    return Cell(text, text, "label", row.key)
+
+
+def _event(row: EventRow) -> Cell:
+    sign = "! " if row.alarming else "  "
+    return _text(sign + row.event, "alarm" if row.alarming else "value")
+
+
+def _what(row: EventRow) -> Cell:
+    """The reason and the other arguments in one cell, for narrow tables."""
+    return _text(" ".join(text for text in (row.reason, row.detail) if text))
+
+
+def _thread(row: EventRow) -> Cell:
+    return Cell(str(row.tid), f"{row.tid} {row.comm}".strip(), "label", row.tid)
+
+
+_TIME = Column("time", "time", _when, 9, 12)
+_EVENT = Column("event", "  event", _event, 17, 18, text=True)
+_CLASS = Column("class", "class", lambda r: _text(r.class_label, "strong"), 5, 5, text=True)
+_WHAT = Column("what", "reason, arguments", _what, 18, 18, text=True, grow=True)
+_REASON = Column("reason", "reason", lambda r: _text(r.reason, "strong"), 14, 14, text=True)
+_DETAIL = Column("detail", "arguments", lambda r: _text(r.detail), 34, 34, text=True, grow=True)
+_THREAD = Column("thread", "thread", _thread, 7, 23, text=True)
+_STACK = Column(
+    "stack", "stack top", lambda r: _text(r.stack_top, "label"), 14, 40, text=True, rank=1
+)
+
+#: The log's columns where there is room, and where there is not.
+ROOMY: tuple[Column[EventRow], ...] = (
+    _TIME, _EVENT, _CLASS, _REASON, _DETAIL, _THREAD, _STACK,
+)  # fmt: skip
+SHORT: tuple[Column[EventRow], ...] = (_TIME, _EVENT, _CLASS, _WHAT, _THREAD, _STACK)
+
+
+def event_table(
+    moment: Moment,
+    width: int,
+    *,
+    sort_key: str = "time",
+    descending: bool = True,
+    query: str = "",
+    describe: Callable[[int], str] = hex,
+) -> Table:
+    """The events that match the query, in the columns that fit the width."""
+    fitted = fit_roomy(ROOMY, width) or fit_short(SHORT, width)
+    rows = [(row.key, row) for row in event_rows(moment, describe)]
+    kept = filter_rows(rows, ROOMY, query)
+    if (sort_key, descending) != ("time", True):
+        chosen = next((column for column in ROOMY if column.key == sort_key), _TIME)
+        kept = sort_rows(kept, chosen, descending)
+    return build(
+        kept,
+        fitted,
+        sort_key=sort_key,
+        descending=descending,
+        empty=_empty(moment, bool(rows), query),
+    )
+
+
+def _empty(moment: Moment, any_row: bool, query: str) -> str:
+    """Why the log has no rows."""
+    if any_row and query:
+        return f"No event matches '{query}'. Press f to change the filter."
+    if moment.snapshot is not None and moment.snapshot.source == "counters":
+        return "The counters page carries no events; they need BPF. Press ? for what is missing."
+    return "No event so far. Events are rare: fallbacks, maps, integrity errors."
+
+
+def event_lines(event: Event, describe: Callable[[int], str] = hex) -> list[Line]:
+    """One event in full: every argument, the thread, and the whole stack."""
+    lines: list[Line] = [
+        [Span(f"{'event':<12}", "label"), Span(event.event, "strong")],
+        [Span(f"{'thread':<12}", "label"), Span(f"{event.tid} {event.comm}".strip())],
+    ]
+    for name in event.args:
+        lines.append([Span(f"{name:<12}", "label"), Span(argument(event, name))])
+    if not event.stack:
+        return [*lines, [], [Span("This event carries no stack.", "dim")]]
+    lines.extend([[], [Span("stack, innermost first", "head")]])
+    lines.extend(
+        [Span(f"{number:>3}  ", "label"), Span(describe(address))]
+        for number, address in enumerate(event.stack)
+    )
+    if event.truncated:
+        lines.append([Span("     the walk broke off here (no frame pointer)", "warn")])
+    return lines
