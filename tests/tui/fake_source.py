@@ -81,7 +81,9 @@ class World:
             return  # classes that this program never uses
         wave = 1 + 0.4 * ((self._second % 12) / 12)
         allocs = int(wave * self._random.uniform(0.9, 1.1) * 900_000 / (index + 1) ** 1.6)
-        frees = int(allocs * self._random.uniform(0.985, 0.999))
+        held = counts["front_pops"] - counts["front_pushes"] - counts["remote_frees"]
+        want = (1 << 20) * (4 + index % 5) * (3 if self._second % 24 < 14 else 2) // (size + 64)
+        frees = max(0, allocs - (want - held) // 4)
         remote = frees // 50
         counts["front_pops"] += allocs
         counts["front_pushes"] += frees - remote
@@ -94,7 +96,7 @@ class World:
         counts["remote_drains"] += remote // 12
         counts["remote_drained"] += remote
         live = counts["front_pops"] - counts["front_pushes"] - counts["remote_frees"]
-        slots = -(-live * size // _SLAB) + 1
+        slots = max(-(-live * size // _SLAB) + 1, counts["active_slots"] - 2)
         acquired = max(0, slots - counts["active_slots"]) + self._random.randrange(4)
         counts["stage_1"] += acquired * 7 // 10
         counts["stage_0_5"] += acquired // 5

@@ -38,6 +38,9 @@ VIEWS: tuple[type[TopScreen], ...] = (OverviewScreen, ClassesScreen, EventsScree
 #: The intervals that + and - step through, in seconds.
 INTERVALS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
+#: Keys that no field or table may keep to itself.
+PRIORITY_KEYS = ("tab", "shift+tab", "ctrl+c")
+
 #: Exit code after Ctrl-C, as a shell gives it.
 INTERRUPTED = 130
 
@@ -55,11 +58,11 @@ class HakmemTop(App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
     BINDINGS = [
         *(
-            Binding(str(number), f"view('{view.NAME}')", view.TITLE, priority=False)
+            Binding(str(number), f"view('{view.NAME}')", view.TITLE)
             for number, view in enumerate(VIEWS, start=1)
         ),
         *(
-            Binding(key.keys, key.action, key.hint, priority=key.keys in ("tab", "shift+tab"))
+            Binding(key.keys, key.action, key.hint, priority=key.keys in PRIORITY_KEYS)
             for key in KEYS
         ),
     ]

@@ -42,12 +42,13 @@ def _bar(row: ClassRow) -> Cell:
 
 
 def _name(row: ClassRow) -> Cell:
-    return Cell(row.label, row.label, "strong", row.index)
+    """Short tables have no column of sizes: the size stands beside the name."""
+    short = f"{row.label:<4}{units.block_size_short(row.size_bytes):>5}"
+    return Cell(short, row.label, "strong", row.index)
 
 
 def _size(row: ClassRow) -> Cell:
-    text = units.block_size(row.size_bytes)
-    return Cell(units.size_short(row.size_bytes), text, "value", row.size_bytes)
+    return Cell("", units.block_size(row.size_bytes), "value", row.size_bytes)
 
 
 def _fails(row: ClassRow) -> Cell:
@@ -71,19 +72,19 @@ def _columns() -> tuple[Column[ClassRow], ...]:
     )
     per_second, memory, slots = "per second", "bytes", "slots"
     return (
-        Column("class", "class", _name, 5, 5, text=True),
+        Column("class", "class", _name, 9, 5, text=True),
         Column("tier", "tier", lambda r: Cell(r.tier, r.tier, "label", r.tier), 0, 6, text=True),
-        Column("size", "size", _size, 6, 8),
+        Column("size", "size", _size, 0, 8),
         Column("live", "live", lambda r: _bytes(r.live_bytes, "strong"), 6, 9, group=memory),
         Column("mapped", "mapped", lambda r: _bytes(r.mapped_bytes), 6, 9, group=memory),
-        Column("used", "used", lambda r: _share(r.used), 5, 6, group=memory),
+        Column("used", "used", lambda r: _share(r.used), 4, 6, group=memory),
         Column("bar", "", _bar, 0, _BAR, group=memory, text=True),
-        Column("growth", "growth", _growth, 0, 10, group=memory),
-        Column("hit", "hit", lambda r: _share(r.hit_rate), 0, 6, group="front"),
+        Column("growth", "growth", _growth, 7, 10, group=memory, rank=3),
+        Column("hit", "hit", lambda r: _share(r.hit_rate), 4, 6, group="front", rank=2),
         Column("hits", "hits", lambda r: _rate(r.hits), 5, 6, group=per_second),
         Column("refills", "refill", lambda r: _rate(r.refills), 6, 7, group=per_second),
         Column("drains", "drain", lambda r: _rate(r.drains), 5, 6, group=per_second, rank=1),
-        Column("remote", "remote", lambda r: _rate(r.remote), 0, 7, group=per_second),
+        Column("remote", "remote", lambda r: _rate(r.remote), 6, 7, group=per_second, rank=4),
         *stages,
         Column("fails", "fails", _fails, 6, 8),
         Column("active", "active", lambda r: _count(r.active_slots), 0, 7, group=slots),
@@ -92,8 +93,8 @@ def _columns() -> tuple[Column[ClassRow], ...]:
 
 
 def _growth(row: ClassRow) -> Cell:
-    text = units.growth(row.growth_bytes)
-    return Cell(text, text, "value" if row.growth_bytes else "dim", row.growth_bytes)
+    short, roomy = units.growth_short(row.growth_bytes), units.growth(row.growth_bytes)
+    return Cell(short, roomy, "value" if row.growth_bytes else "dim", row.growth_bytes)
 
 
 COLUMNS = _columns()

@@ -5,8 +5,10 @@ Used by the widgets of screens/base.py. Pure: a Moment and a width in, one line 
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from hakmem_top import units
-from hakmem_top.lines import Line, Span, clip, fit, wrap
+from hakmem_top.lines import Line, Span, clip, fit, width_of, wrap
 from hakmem_top.moment import ATTACHING, ENDED, FAILED, Moment
 from hakmem_top.present import reasons
 
@@ -33,17 +35,23 @@ def facts(moment: Moment, width: int) -> Line:
         ("hakmem", snapshot.version),
         ("source", SOURCES.get(snapshot.source, snapshot.source)),
     ]
-    if snapshot.threads is not None:
-        parts.append(("threads", units.count(snapshot.threads)))
-    if width >= 110:
-        parts.append(("policy", str(snapshot.policy_version)))
-        parts.append(("watched", units.span(moment.watched_s)))
-    tail: Line = []
-    for name, value in parts:
-        tail.extend([Span("  "), Span(f"{name} ", "label"), Span(value)])
-    room = width - 2 - sum(len(span.text) for span in tail)
-    title = clip(moment.title, max(8, room))
+    extras = [("threads", units.count(snapshot.threads))] if snapshot.threads else []
+    extras.append(("policy", str(snapshot.policy_version)))
+    extras.append(("watched", units.span(moment.watched_s)))
+    room = width - 2 - cell_len(moment.title)
+    for extra in extras:
+        if width_of(_named([*parts, extra])) <= room:
+            parts.append(extra)
+    tail = _named(parts)
+    title = clip(moment.title, max(8, width - 2 - width_of(tail)))
     return fit([Span(f" {title}", "strong"), *tail], width)
+
+
+def _named(parts: list[tuple[str, str]]) -> Line:
+    line: Line = []
+    for name, value in parts:
+        line.extend([Span("  "), Span(f"{name} ", "label"), Span(value)])
+    return line
 
 
 def state(moment: Moment) -> Line:

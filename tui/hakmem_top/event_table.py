@@ -20,8 +20,9 @@ def _text(text: str, tone: str = "value") -> Cell:
 
 
 def _when(row: EventRow) -> Cell:
-    text = units.moment(row.at_s) if row.at_s >= 0 else f"-{units.moment(-row.at_s)}"
-    return Cell(text, text, "label", row.key)
+    sign, at_s = ("-", -row.at_s) if row.at_s < 0 else ("", row.at_s)
+    short, roomy = units.moment_short(at_s), units.moment(at_s)
+    return Cell(sign + short, sign + roomy, "label", row.key)
 
 
 def _event(row: EventRow) -> Cell:
@@ -31,19 +32,19 @@ def _event(row: EventRow) -> Cell:
 
 def _what(row: EventRow) -> Cell:
     """The reason and the other arguments in one cell, for narrow tables."""
-    return _text(" ".join(text for text in (row.reason, row.detail) if text))
+    return _text(row.brief)
 
 
 def _thread(row: EventRow) -> Cell:
     return Cell(str(row.tid), f"{row.tid} {row.comm}".strip(), "label", row.tid)
 
 
-_TIME = Column("time", "time", _when, 9, 12)
+_TIME = Column("time", "time", _when, 8, 12)
 _EVENT = Column("event", "  event", _event, 17, 18, text=True)
 _CLASS = Column("class", "class", lambda r: _text(r.class_label, "strong"), 5, 5, text=True)
 _WHAT = Column("what", "reason, arguments", _what, 18, 18, text=True, grow=True)
 _REASON = Column("reason", "reason", lambda r: _text(r.reason, "strong"), 14, 14, text=True)
-_DETAIL = Column("detail", "arguments", lambda r: _text(r.detail), 34, 34, text=True, grow=True)
+_DETAIL = Column("detail", "arguments", lambda r: _text(r.detail), 40, 40, text=True)
 _THREAD = Column("thread", "thread", _thread, 7, 23, text=True)
 _STACK = Column(
     "stack", "stack top", lambda r: _text(r.stack_top, "label"), 14, 40, text=True, rank=1
@@ -51,7 +52,7 @@ _STACK = Column(
 
 #: The log's columns where there is room, and where there is not.
 ROOMY: tuple[Column[EventRow], ...] = (
-    _TIME, _EVENT, _CLASS, _REASON, _DETAIL, _THREAD, _STACK,
+    _TIME, _EVENT, _CLASS, _REASON, _DETAIL, _THREAD, _STACK._replace(grow=True),
 )  # fmt: skip
 SHORT: tuple[Column[EventRow], ...] = (_TIME, _EVENT, _CLASS, _WHAT, _THREAD, _STACK)
 

@@ -31,7 +31,7 @@ Presenter = Callable[[Moment, int, int], list[Line]]
 
 LEVELS = {
     "ok": ("✓ ok", "good"),
-    "past": ("▵ was", "warn"),
+    "past": ("△ was", "warn"),
     "now": ("▲ NOW", "alarm"),
     "unknown": ("? n/a", "dim"),
 }
@@ -61,8 +61,6 @@ def memory(moment: Moment, width: int, height: int) -> list[Line]:
     ]
     if height > 7:
         rows[3:3] = [_big_row(moment)]
-        rows.append([])
-        rows.extend(_legend())
     chart_width = max(0, width - _FIGURES - 2)
     return beside([(rows[:height], _FIGURES), (_history(moment, chart_width, height), chart_width)])
 
@@ -82,13 +80,6 @@ def _big_row(moment: Moment) -> Line:
     big = growth(moment, lambda s: s.scalars.get("big_live_bytes"))
     value = units.size(total(moment.snapshot, "big_live_bytes").value)
     return _memory_row("big", value, "value", units.growth(big.value))
-
-
-def _legend() -> list[Line]:
-    return [
-        [Span("█ ", "live"), Span("live", "label")],
-        [Span("░ ", "mapped"), Span("mapped, not live", "label")],
-    ]
 
 
 def _growth_since(moment: Moment) -> str:
@@ -112,15 +103,21 @@ def _toned(rows: list[list[tuple[str, str]]]) -> list[Line]:
     return [[Span(text, tones[kind]) for text, kind in row] for row in rows]
 
 
-def memory_title(moment: Moment, width: int) -> str:
+def memory_title(moment: Moment, width: int) -> Line:
     """The panel's title: what the chart shows, its scale, and how far back it goes."""
     if len(moment.history) < 2:
-        return "Memory"
+        return [Span("Memory", "head")]
     columns = max(1, width - _FIGURES - 2)
     shown = moment.history[-columns:]
     back = units.span((shown[-1].time_ns - shown[0].time_ns) / 1e9)
     top = max(max(s.live_bytes, s.mapped_bytes or 0) for s in shown)
-    return f"Memory · █ live ░ mapped · 0 to {units.size(top)} · last {back}"
+    return [
+        Span("Memory  ", "head"),
+        Span("█", "live"),
+        Span(" live  ", "head"),
+        Span("░", "mapped"),
+        Span(f" mapped  0 to {units.size(top)}, last {back}", "head"),
+    ]
 
 
 def traffic(moment: Moment, width: int, height: int) -> list[Line]:
@@ -146,6 +143,9 @@ def traffic(moment: Moment, width: int, height: int) -> list[Line]:
 
 _NAME, _VALUE = 8, 7
 
+#: The hit rate leaves the same head room as the rates beside it.
+_HIT_CEILING = 1.25
+
 
 def _rate_row(
     moment: Moment, name: str, counters: tuple[str, ...], width: int, tone: str = "value"
@@ -169,7 +169,7 @@ def _hit_row(moment: Moment, hit: Measured, width: int) -> Line:
         Span(left("hit rate", _NAME), "label"),
         Span(right(units.share(hit.value), _VALUE), "strong" if hit.value is not None else "dim"),
         Span("   "),
-        Span(chart.spark(series, width - _NAME - _VALUE - 3, ceiling=1.0), "live"),
+        Span(chart.spark(series, width - _NAME - _VALUE - 3, ceiling=_HIT_CEILING), "live"),
     ]
 
 
@@ -180,9 +180,14 @@ def _sample_hit_rate(rates: dict[str, float]) -> float | None:
     return max(0.0, (pops - rates["refills"]) / pops)
 
 
-def pool_title(moment: Moment, width: int) -> str:
+def traffic_title(moment: Moment, width: int) -> Line:
+    """The panel's title."""
+    return [Span("Traffic", "head")]
+
+
+def pool_title(moment: Moment, width: int) -> Line:
     """The panel's title with the span that its counts and shares cover."""
-    return f"Shared pool · since {counted_since(moment)}"
+    return [Span(f"Shared pool since {counted_since(moment)}", "head")]
 
 
 def counted_since(moment: Moment) -> str:
@@ -192,7 +197,7 @@ def counted_since(moment: Moment) -> str:
 
 def pool(moment: Moment, width: int, height: int) -> list[Line]:
     """Which stage served the acquires of slabs: rates, counts and shares."""
-    name_width = 17 if width >= 44 else 14
+    name_width = 17
     count_width = 9 if width >= 56 else 0
     bar_width = max(0, width - name_width - 6 - count_width - 8)
     heading = left("stage", name_width) + right("/s", 6)
@@ -227,12 +232,11 @@ def _pool_totals(moment: Moment, width: int) -> list[Line]:
         ],
         [
             Span(units.count(active.value)),
-            Span(" active ", "label"),
+            Span(" active, ", "label"),
             Span(units.count(empty.value)),
-            Span(" EMPTY slots, ", "label"),
-            Span(units.count(slabs.value)),
-            Span(" SuperSlabs" if width >= 46 else " SS", "label"),
+            Span(" EMPTY slots", "label"),
         ],
+        [Span(units.count(slabs.value)), Span(" SuperSlabs", "label")],
     ]
 
 
@@ -255,17 +259,18 @@ def _alarm_row(alarm: Alarm) -> Line:
     ]
 
 
-def alarm_title(moment: Moment, width: int) -> str:
+def alarm_title(moment: Moment, width: int) -> Line:
     """The panel's title."""
-    return f"Alarms · since {counted_since(moment)}"
+    return [Span(f"Alarms since {counted_since(moment)}", "head")]
 
 
-def class_title(moment: Moment, index: int) -> str:
+def class_title(moment: Moment, index: int) -> Line:
     """The title of one class's panel."""
     for row in class_rows(moment):
         if row.index == index:
-            return f"{row.label} · {units.block_size(row.size_bytes)} · {row.tier} · Esc back"
-    return f"C{index} · Esc back"
+            size = units.block_size(row.size_bytes)
+            return [Span(f"Class {row.label}, {size}, {row.tier}  (Esc goes back)", "head")]
+    return [Span(f"Class C{index}  (Esc goes back)", "head")]
 
 
 def class_memory(moment: Moment, index: int, width: int, height: int) -> list[Line]:

@@ -104,6 +104,7 @@ class EventRow(msgspec.Struct, frozen=True):
     class_label: str
     reason: str
     detail: str
+    brief: str
     tid: int
     comm: str
     stack_top: str
@@ -361,6 +362,7 @@ def event_row(event: Event, key: int, start_ns: int, describe: Callable[[int], s
         class_label=class_label,
         reason=reason,
         detail=" ".join(rest),
+        brief=" ".join(text for text in (reason, *_brief(event, shown)) if text),
         tid=event.tid,
         comm=event.comm,
         stack_top=describe(event.stack[0]) if event.stack else "",
@@ -368,13 +370,36 @@ def event_row(event: Event, key: int, start_ns: int, describe: Callable[[int], s
     )
 
 
+ADDRESSES = ("address", "superslab", "got", "expected", "ptr", "site")
+
+
+def _brief(event: Event, shown: dict[str, str]) -> list[str]:
+    """The arguments for a narrow column: what tells most first, addresses last and bare."""
+    words = []
+    if "active" in shown and "cap" in shown:
+        words.append(f"{shown['active']}/{shown['cap']}")
+    taken = ("class", "reason", "kind", "active", "cap") if words else ("class", "reason", "kind")
+    rest = [name for name in shown if name not in taken]
+    words += [
+        text if name == "bytes" else f"{name} {text}"
+        for name, text in shown.items()
+        if name in rest and not _is_address(name, event)
+    ]
+    return [*words, *(shown[name] for name in rest if _is_address(name, event))]
+
+
+def _is_address(name: str, event: Event) -> bool:
+    """Whether an argument is shown in hexadecimal (`got` is a count in some probes)."""
+    return name in ADDRESSES and name not in event.texts and event.args[name] > 0xFFFF
+
+
 def argument(event: Event, name: str) -> str:
     """A probe argument as text: its code's name, an address, a size, or the number."""
     value = event.args[name]
     if name in event.texts:
         return event.texts[name]
-    if name in ("address", "superslab", "got", "expected", "ptr", "site"):
-        return hex(value) if value > 0xFFFF else str(value)
+    if _is_address(name, event):
+        return hex(value)
     if name == "bytes" or name.endswith("_bytes"):
         return units.size(value)
     if name.endswith("_ns"):

@@ -86,7 +86,7 @@ def fit_short(columns: Sequence[Column[Row]], width: int) -> Fitted[Row]:
         if not spare:
             break
         short.remove(max(spare, key=lambda pair: pair[0].rank))
-    gap = 2 if _taken(short, 2) <= width else 1
+    gap = next((gap for gap in (3, 2) if _taken(short, gap) <= width), 1)
     return _grown(short, width, False, gap)
 
 
@@ -155,6 +155,8 @@ def _headings(fitted: Fitted[Row], sort_key: str, descending: bool) -> list[Line
         chosen = column.key == sort_key
         mark = ("▾" if descending else "▴") if chosen else ""
         text = column.heading + mark
+        if len(text) > width:
+            text = column.heading  # the caption says the order in words
         names.append(
             Span(
                 left(text, width) if column.text else right(text, width),

@@ -58,11 +58,26 @@ def block_size(value: int) -> str:
     return f"{value} B" if value <= 9999 else size(value)
 
 
+def block_size_short(value: int) -> str:
+    """The same in at most five columns, such as `2048` and `64Ki`."""
+    for unit, name in ((1 << 20, "Mi"), (1 << 10, "Ki")):
+        if value > 9999 and value % unit == 0:
+            return f"{value // unit}{name}"
+    return str(value) if value <= 9999 else size_short(value)
+
+
 def growth(value: float | None) -> str:
     """A signed difference in bytes, such as `+12.5 MiB`; zero has no sign."""
     if value is None:
         return MISSING
     return f"+{size(value)}" if value > 0 else size(value)
+
+
+def growth_short(value: float | None) -> str:
+    """The same in at most seven columns, such as `+12.5Mi`."""
+    if value is None:
+        return MISSING
+    return f"+{size_short(value)}" if value > 0 else size_short(value)
 
 
 def count(value: float | None) -> str:
@@ -142,3 +157,11 @@ def moment(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
     return f"{head}:{rest / 1000:06.3f}"
+
+
+def moment_short(seconds: float) -> str:
+    """The same in at most eight columns: hundredths below an hour, seconds above."""
+    if seconds < 3600:
+        return moment(seconds)[:-1]
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

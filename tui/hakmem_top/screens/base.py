@@ -31,6 +31,7 @@ class TopScreen(Screen[None]):
     NAME: ClassVar[str] = ""
     TITLE: ClassVar[str] = ""
     WITH_ROWS: ClassVar[bool] = False
+    AUTO_FOCUS = ""  # the prompt's hidden field would take the keys
     _ready = False
 
     @property
@@ -62,8 +63,8 @@ class TopScreen(Screen[None]):
         self.show(self.top.moment)
 
     def show(self, moment: Moment) -> None:
-        """Draws a moment, once there are widgets to draw it."""
-        if self._ready:
+        """Draws a moment, while there are widgets to draw it (not so when the app closes)."""
+        if self._ready and self.is_running and self.query("#status"):
             self.draw(moment)
 
     def draw(self, moment: Moment) -> None:
@@ -184,6 +185,11 @@ class TableScreen(TopScreen):
         if event.purpose == "filter":
             self.filter_text = self._filter_before
             self.refresh_rows()
+
+    def on_screen_suspend(self) -> None:
+        """A prompt does not outlive the screen's turn."""
+        if self.query_one(Prompt).display:
+            self._close_prompt()
 
     def _close_prompt(self) -> None:
         self.query_one(Prompt).close()

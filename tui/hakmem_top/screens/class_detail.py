@@ -39,7 +39,7 @@ class ClassDetailScreen(TopScreen):
     def _memory(self, moment: Moment, width: int, height: int) -> list[Line]:
         return panels.class_memory(moment, self._index, width, height)
 
-    def _title(self, moment: Moment, width: int) -> str:
+    def _title(self, moment: Moment, width: int) -> Line:
         return panels.class_title(moment, self._index)
 
     def draw(self, moment: Moment) -> None:

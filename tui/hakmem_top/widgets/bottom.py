@@ -90,7 +90,7 @@ class Prompt(Horizontal):
     def compose(self) -> ComposeResult:
         """A word that says what is asked, and the field."""
         yield Label("", id="prompt-label")
-        yield Input(id="prompt-input", compact=True, select_on_focus=False)
+        yield Input(id="prompt-input", compact=True, select_on_focus=False, disabled=True)
 
     def ask(self, purpose: str, text: str) -> None:
         """Opens the field with what was entered before."""
@@ -98,12 +98,14 @@ class Prompt(Horizontal):
         self.query_one(Label).update(f" {purpose}: ")
         self.display = True
         field = self.query_one(Input)
+        field.disabled = False
         field.value = text
         field.cursor_position = len(text)
         field.focus()
 
     def close(self) -> None:
-        """Hides the field."""
+        """Hides the field; disabled, it cannot take the keys."""
+        self.query_one(Input).disabled = True
         self.display = False
 
     def on_input_changed(self, event: Input.Changed) -> None:

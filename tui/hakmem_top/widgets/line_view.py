@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rich.segment import Segment
+from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
@@ -18,7 +19,7 @@ from hakmem_top.lines import TONES, Line, fit
 from hakmem_top.moment import Moment
 
 Presenter = Callable[[Moment, int, int], list[Line]]
-Title = Callable[[Moment, int], str]
+Title = Callable[[Moment, int], Line]
 
 
 class LineView(Widget):
@@ -49,7 +50,11 @@ class LineView(Widget):
 
     def _set_title(self) -> None:
         if self._title is not None and self._moment is not None:
-            self.border_title = self._title(self._moment, self.size.width)
+            title = self._title(self._moment, self.size.width)
+            # the title of a border is a string to Textual's types; it takes Content as well
+            self.border_title = Content.assemble(  # type: ignore[assignment]
+                *((span.text, f"$tone-{span.tone}") for span in title)
+            )
 
     def render_line(self, y: int) -> Strip:
         """One row as a strip (Textual's line API)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
+from rich.segment import Segment
 from textual import events
 from textual.binding import Binding
 from textual.geometry import Region, Size
@@ -186,7 +187,7 @@ class RowTable(ScrollView, can_focus=True):
             strip = self._strip(self._table.rows[row][1], width, "›" if at_cursor else " ")
             if at_cursor:
                 cursor = self.get_component_rich_style("row-table--cursor", partial=True)
-                return strip.apply_style(cursor)
+                return Strip(Segment.apply_style(strip, post_style=cursor), width)
             return strip
         if not self._table.rows and y == self._heading_height + 1:
             return self._strip([Span(self._table.empty, "label")], width, " ")
