@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "core/page.h"
+#include "os/page.h"
 
 #include "base/text.h"
 #include "core/config.h"

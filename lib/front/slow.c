@@ -1,0 +1,272 @@
+/*
+ * slow.c - what lies behind a miss: refill, drain, big blocks, remote frees, foreign
+ * addresses. errno is preserved by every free, and by malloc unless it fails.
+ */
+#include "front/front.h"
+
+#include <string.h>
+
+#include "core/codes.h"
+#include "core/probe.h"
+#include "mid/ace.h"
+#include "mid/big.h"
+#include "slab/legacy.h"
+
+/* Steps until a countdown that nobody has armed runs out: never. */
+#define UNBOUNDED ((uint64_t)1 << 62)
+
+/* ---- allocation ---------------------------------------------------------- */
+
+void *hak_pop_counted_out(unsigned class, void *block)
+{
+    hak_pair_arm(hak_pair_base(hak_front.block, class, front_pops), UNBOUNDED);
+    return block;
+}
+
+static void *pop(struct hak_front *front, unsigned class)
+{
+    void *block = front->head[class];
+    front->head[class] = *(void **)block;
+    if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
+        return hak_pop_counted_out(class, block);
+    return block;
+}
+
+/* The list was empty and now holds `count` blocks: so many frees until it is full. */
+static void arm_pushes(struct hak_front *front, unsigned class, unsigned count)
+{
+    uint32_t cap = hak_policy_now()->front_cap[class];
+    hak_pair_arm(hak_pair_base(front->block, class, front_pushes), cap > count ? cap - count : 1);
+}
+
+/* A thread without a block counts in the process's, where others count too. */
+static struct hak_block *counts_of(const struct hak_front *front)
+{
+    return front->block != NULL ? front->block : hak_process_block;
+}
+
+static void count_direct(struct hak_front *front, unsigned class, unsigned count)
+{
+    if (front->heap != NULL)
+        hak_count_class(front->block, class, direct_allocs, count);
+    else
+        hak_gauge_class_add(class, direct_allocs, count);
+}
+
+static void *without_front(struct hak_front *front, unsigned class)
+{
+    void *list = NULL;
+    if (hak_tiny_refill(front->heap, class, &list) == 0)
+        return hak_tiny_fall_back(front->heap, class);
+    void *block = list;
+    list = *(void **)block;
+    if (list != NULL)
+        hak_tiny_drain(front->heap, class, list);
+    hak_count_class(front->block, class, direct_allocs, 1);
+    return block;
+}
+
+static void *alloc_tiny(struct hak_front *front, unsigned class)
+{
+    if (front->heap == NULL) /* a thread that is ending, or has no memory to start */
+        return hak_legacy_alloc(class);
+    if (front->own_word == HAK_NO_WORD)
+        return without_front(front, class);
+    unsigned got = hak_tiny_refill(front->heap, class, &front->head[class]);
+    if (got == 0)
+        return hak_tiny_fall_back(front->heap, class);
+    arm_pushes(front, class, got);
+    return pop(front, class);
+}
+
+static void *alloc_direct(struct hak_front *front, unsigned class, int *zeroed)
+{
+    void *block = hak_ace_direct_alloc(class, zeroed);
+    if (block != NULL)
+        count_direct(front, class, 1);
+    return block;
+}
+
+/* A thread without a front takes and gives single blocks. */
+static void *alloc_mid(struct hak_front *front, unsigned class)
+{
+    void *list = NULL;
+    int keeps = front->shared_word != HAK_NO_WORD;
+    unsigned seat = front->heap != NULL ? front->heap->tag : 0;
+    unsigned want = keeps ? hak_policy_now()->front_refill[class] : 1;
+    unsigned got = hak_ace_refill(class, seat, counts_of(front), want, &list);
+    if (got == 0)
+        return NULL;
+    if (!keeps) {
+        count_direct(front, class, 1);
+        return list;
+    }
+    front->head[class] = list;
+    arm_pushes(front, class, got);
+    return pop(front, class);
+}
+
+static void *alloc_class(unsigned class, int *zeroed)
+{
+    struct hak_front *front = &hak_front;
+    if (front->heap == NULL && !front->ended)
+        hak_thread_start();
+    if (front->head[class] != NULL) /* filled by the thread's own start */
+        return pop(front, class);
+    if (class < hak_classes.tiny_count)
+        return alloc_tiny(front, class);
+    return hak_ace_is_direct(class) ? alloc_direct(front, class, zeroed) : alloc_mid(front, class);
+}
+
+static void *alloc_slow(size_t bytes, int *zeroed)
+{
+    int saved = errno;
+    hak_library_start();
+    unsigned class = hak_class_of(bytes);
+    *zeroed = class == HAK_CLASS_NONE;
+    void *block = *zeroed ? hak_big_alloc(bytes, 1) : alloc_class(class, zeroed);
+    errno = block != NULL ? saved : ENOMEM;
+    return block;
+}
+
+HAK_NOINLINE void *hak_malloc_slow(size_t bytes)
+{
+    int zeroed;
+    return alloc_slow(bytes, &zeroed);
+}
+
+void *hak_calloc_slow(size_t bytes)
+{
+    int zeroed;
+    void *block = alloc_slow(bytes, &zeroed);
+    return block != NULL && !zeroed ? memset(block, 0, bytes) : block;
+}
+
+/* ---- free ------------------------------------------------------------------ */
+
+/* Cuts the list behind its first `keep` blocks and returns the rest. */
+static void *cut_behind(void *list, unsigned keep)
+{
+    for (; keep > 1; keep--)
+        list = *(void **)list;
+    void *rest = *(void **)list;
+    *(void **)list = NULL;
+    return rest;
+}
+
+static unsigned length_up_to(void *list, unsigned most)
+{
+    unsigned count = 0;
+    for (; list != NULL && count < most; list = *(void **)list)
+        count++;
+    return count;
+}
+
+static unsigned length_of(void *list)
+{
+    return length_up_to(list, ~0u);
+}
+
+static void give_back(struct hak_front *front, unsigned class, void *list)
+{
+    if (class < hak_classes.tiny_count)
+        hak_tiny_drain(front->heap, class, list);
+    else
+        hak_ace_drain(class, counts_of(front), list);
+}
+
+static void drain(struct hak_front *front, unsigned class, void *list)
+{
+    unsigned blocks = length_of(list);
+    hak_count_class(front->block, class, drains, 1);
+    hak_count_class(front->block, class, drained, blocks);
+    hak_probe_drain(class, blocks, 0);
+    give_back(front, class, list);
+}
+
+/* So many frees have come since the last look that the list may be full. What was freed
+ * last stays, the older half goes. */
+HAK_NOINLINE void hak_front_full(unsigned class)
+{
+    int saved = errno;
+    struct hak_front *front = &hak_front;
+    unsigned cap = hak_policy_now()->front_cap[class];
+    unsigned length = length_up_to(front->head[class], cap);
+    if (length >= cap - cap / 4) {
+        length = cap / 2;
+        void *rest = length != 0 ? cut_behind(front->head[class], length) : front->head[class];
+        if (length == 0)
+            front->head[class] = NULL;
+        drain(front, class, rest);
+    }
+    hak_pair_arm(hak_pair_base(front->block, class, front_pushes), cap - length);
+    errno = saved;
+}
+
+static void count_direct_free(struct hak_front *front, unsigned class)
+{
+    if (front->heap != NULL)
+        hak_count_class(front->block, class, direct_frees, 1);
+    else
+        hak_gauge_class_add(class, direct_frees, 1);
+}
+
+static void free_single(struct hak_front *front, unsigned class, void *block)
+{
+    *(void **)block = NULL;
+    count_direct_free(front, class);
+    give_back(front, class, block);
+}
+
+static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void *block)
+{
+    uint32_t tag = word >> HAK_TAG_SHIFT;
+    unsigned class = word & HAK_CLASS_MASK;
+    if (tag == HAK_TAG_DIRECT) {
+        count_direct_free(front, class);
+        hak_ace_direct_free(unit, class);
+    } else if (tag == HAK_TAG_LEGACY) {
+        hak_legacy_free(unit, block);
+    } else if (tag == HAK_TAG_SHARED || (front->heap != NULL && tag == front->heap->tag)) {
+        free_single(front, class, block);
+    } else if (front->heap == NULL) {
+        hak_tiny_free_homeless(unit, class, block);
+    } else {
+        hak_tiny_free_remote(front->heap, unit, class, block);
+    }
+}
+
+static HAK_COLD void free_foreign(void *block)
+{
+    hak_gauge_add(foreign_frees, 1);
+    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
+}
+
+HAK_NOINLINE void hak_free_slow(void *block)
+{
+    int saved = errno;
+    size_t unit = hak_unit_of(block);
+    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+    if (block == NULL)
+        return;
+    if (hak_front.heap == NULL && !hak_front.ended)
+        hak_thread_start();
+    if (word != 0)
+        free_unit(&hak_front, unit, word, block);
+    else if (hak_big_free(block) != 0)
+        free_foreign(block);
+    errno = saved;
+}
+
+/* ---- the end of a thread ----------------------------------------------------- */
+
+void hak_front_empty_all(void)
+{
+    struct hak_front *front = &hak_front;
+    for (unsigned class = 0; class < hak_classes.count; class++) {
+        void *list = front->head[class];
+        front->head[class] = NULL;
+        if (list != NULL)
+            drain(front, class, list);
+    }
+}

@@ -1,0 +1,36 @@
+/*
+ * remote.h - blocks freed by a thread that does not own their slab.
+ *
+ * Each slab has a list that any thread pushes to and only the owner takes from (MPSC,
+ * one CAS a chain). The thread that finds the list unannounced also puts the slab into
+ * its owner's remote queue, so that an owner learns of returned blocks without looking
+ * at its full slabs.
+ *
+ * Invariants: bit 0 of slab->remote is set by the pusher that then queues the slab, and
+ * cleared only by the thread that takes the slab out of a queue. A slab with bit 0 set
+ * is never released, so its queue link stays valid.
+ */
+#ifndef HAK_REMOTE_H
+#define HAK_REMOTE_H
+
+#include "slab/superslab.h"
+
+/* Pushes a chain of blocks of one unit, `head` to `tail`. Any thread. */
+void hak_remote_push(size_t unit, void *head, void *tail);
+
+/* Moves the slab's remote list to its free list. Owner only. Returns the blocks moved. */
+unsigned hak_remote_take(struct hak_slab *slab);
+
+HAK_INLINE int hak_remote_is_queued(const struct hak_slab *slab)
+{
+    return (int)(hak_load_acquire(&slab->remote) & 1);
+}
+
+/* Takes a slab out of the queue of `owner`: one that is still his, or NULL when there
+ * is none left. Slabs that have moved on are passed to where they belong. */
+struct hak_slab *hak_remote_next(uint32_t owner);
+
+/* A cheap look whether hak_remote_next() would find anything. */
+int hak_remote_waiting(uint32_t owner);
+
+#endif
