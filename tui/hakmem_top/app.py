@@ -10,13 +10,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
 from textual.app import App
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from hakmem_tools.observe.source import Source
@@ -41,6 +42,9 @@ INTERVALS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 #: Keys that no field or table may keep to itself.
 PRIORITY_KEYS = ("tab", "shift+tab", "ctrl+c")
 
+#: Signals that end us; the probes are detached first.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 #: Exit code after Ctrl-C, as a shell gives it.
 INTERRUPTED = 130
 
@@ -54,9 +58,12 @@ class HakmemTop(App[None]):
         view.NAME: view for view in VIEWS
     }
     DEFAULT_MODE = VIEWS[0].NAME
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (130, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
-    BINDINGS = [
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-narrow"),
+        (130, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-short"), (34, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(str(number), f"view('{view.NAME}')", view.TITLE)
             for number, view in enumerate(VIEWS, start=1)
@@ -110,7 +117,7 @@ class HakmemTop(App[None]):
         """Starts the poller; makes the signals that end us detach the probes first."""
         self.run_worker(self.poller.run, thread=True, exit_on_error=False)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             try:
                 loop.add_signal_handler(number, self._quit, 128 + number)
             except (ValueError, RuntimeError, NotImplementedError):
@@ -138,7 +145,7 @@ class HakmemTop(App[None]):
 
     def on_target_ended(self, message: messages.TargetEnded) -> None:
         """The watched process has gone."""
-        self.watch_state.ended()
+        self.watch_state.ended(message.reason)
         self._draw()
 
     def on_source_failed(self, message: messages.SourceFailed) -> None:
@@ -231,7 +238,7 @@ class HakmemTop(App[None]):
         """Shows the keys and what is missing."""
         self.push_screen(HelpScreen(self.moment, self.view_titles()))
 
-    def action_back(self) -> None:
+    def action_leave(self) -> None:
         """Leaves a drill-down; on a table, takes the filter away."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
@@ -292,6 +299,17 @@ class HakmemTop(App[None]):
             self.screen.say(text)
 
 
+@contextmanager
+def _handlers_restored() -> Iterator[None]:
+    """Gives the caller back the signal handlers that the app's loop replaces."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def run(
     *,
     make_source: Callable[[], Source],
@@ -308,8 +326,7 @@ def run(
     """
     if not (sys.stdin.isatty() and sys.__stderr__ is not None and sys.__stderr__.isatty()):
         print(
-            "hakmem-top: stdin or stderr is no terminal; "
-            "use `hakmem top --headless` for scripts",
+            "hakmem-top: stdin or stderr is no terminal; use `hakmem top --headless` for scripts",
             file=sys.stderr,
         )
         return 2
@@ -319,7 +336,8 @@ def run(
         title=title,
         describe_address=describe_address,
     )
-    app.run()
+    with _handlers_restored():
+        app.run()
     if app.start_error is not None:
         raise app.start_error
     return app.return_code or 0

@@ -56,9 +56,7 @@ def _fails(row: ClassRow) -> Cell:
         return _count(row.fails)
     sign = "!" if row.failing_now else ""
     tone = "alarm" if row.failing_now else "warn"
-    return Cell(
-        units.count_short(row.fails) + sign, units.count(row.fails) + sign, tone, row.fails
-    )
+    return Cell(units.count_short(row.fails) + sign, units.count(row.fails) + sign, tone, row.fails)
 
 
 def _stage(position: int) -> Callable[[ClassRow], Cell]:
@@ -80,7 +78,7 @@ def _columns() -> tuple[Column[ClassRow], ...]:
         Column("used", "used", lambda r: _share(r.used), 4, 6, group=memory),
         Column("bar", "", _bar, 0, _BAR, group=memory, text=True),
         Column("growth", "growth", _growth, 7, 10, group=memory, rank=3),
-        Column("hit", "hit", lambda r: _share(r.hit_rate), 4, 6, group="front", rank=2),
+        Column("hit", "hit", lambda r: _share(r.hit_rate), 4, 6, rank=2),
         Column("hits", "hits", lambda r: _rate(r.hits), 5, 6, group=per_second),
         Column("refills", "refill", lambda r: _rate(r.refills), 6, 7, group=per_second),
         Column("drains", "drain", lambda r: _rate(r.drains), 5, 6, group=per_second, rank=1),
@@ -139,9 +137,7 @@ def _measured(position: int, show: Callable[[float | None], str]) -> Callable[[C
 
 
 COUNTER_COLUMNS: tuple[Column[CounterRow], ...] = (
-    Column(
-        "counter", "counter", lambda r: Cell(r[0], r[0], "label", r[0]), 18, 22, text=True
-    ),
+    Column("counter", "counter", lambda r: Cell(r[0], r[0], "label", r[0]), 18, 22, text=True),
     Column("rate", "per second", _measured(1, units.rate), 10, 12),
     Column("since", "since", _measured(2, units.count), 12, 14),
     Column("now", "total", _measured(3, units.count), 12, 14),

@@ -65,13 +65,12 @@ def state(moment: Moment) -> Line:
 
 def banner(moment: Moment, width: int) -> Line:
     """What the user has to know before reading the figures; empty when all is well."""
-    pid = moment.snapshot.pid if moment.snapshot else None
-    who = f"process {pid}" if pid is not None else moment.title
     if moment.state == ENDED:
-        text = f" ■ {who} has ended after {units.span(moment.watched_s)} of watching: "
-        return fit([Span(text + "last data stay. q quits, e exports.")], width)
+        what = moment.state_reason or "the process has ended"
+        return fit([Span(f" ■ {what}; the last data stay. q quits, e exports.")], width)
     if moment.state == FAILED:
-        return fit([Span(f" ■ reading {who} failed: {moment.state_reason}: last data stay.")], width)
+        what = f"reading failed: {moment.state_reason}"
+        return fit([Span(f" ■ {what}; the last data stay. q quits.")], width)
     return []
 
 

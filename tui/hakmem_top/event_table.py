@@ -12,7 +12,16 @@ from hakmem_top import units
 from hakmem_top.lines import Line, Span
 from hakmem_top.moment import Moment
 from hakmem_top.present import EventRow, argument, event_rows
-from hakmem_top.tables import Cell, Column, Table, build, filter_rows, fit_roomy, fit_short, sort_rows
+from hakmem_top.tables import (
+    Cell,
+    Column,
+    Table,
+    build,
+    filter_rows,
+    fit_roomy,
+    fit_short,
+    sort_rows,
+)
 
 
 def _text(text: str, tone: str = "value") -> Cell:
@@ -39,14 +48,20 @@ def _thread(row: EventRow) -> Cell:
     return Cell(str(row.tid), f"{row.tid} {row.comm}".strip(), "label", row.tid)
 
 
-_TIME = Column("time", "time", _when, 8, 12)
-_EVENT = Column("event", "  event", _event, 17, 18, text=True)
-_CLASS = Column("class", "class", lambda r: _text(r.class_label, "strong"), 5, 5, text=True)
-_WHAT = Column("what", "reason, arguments", _what, 18, 18, text=True, grow=True)
-_REASON = Column("reason", "reason", lambda r: _text(r.reason, "strong"), 14, 14, text=True)
-_DETAIL = Column("detail", "arguments", lambda r: _text(r.detail), 40, 40, text=True)
-_THREAD = Column("thread", "thread", _thread, 7, 23, text=True)
-_STACK = Column(
+_TIME: Column[EventRow] = Column("time", "time", _when, 8, 12)
+_EVENT: Column[EventRow] = Column("event", "  event", _event, 17, 18, text=True)
+_CLASS: Column[EventRow] = Column(
+    "class", "class", lambda r: _text(r.class_label, "strong"), 5, 5, text=True
+)
+_WHAT: Column[EventRow] = Column("what", "reason, arguments", _what, 18, 18, text=True, grow=True)
+_REASON: Column[EventRow] = Column(
+    "reason", "reason", lambda r: _text(r.reason, "strong"), 14, 14, text=True
+)
+_DETAIL: Column[EventRow] = Column(
+    "detail", "arguments", lambda r: _text(r.detail), 40, 40, text=True
+)
+_THREAD: Column[EventRow] = Column("thread", "thread", _thread, 7, 23, text=True)
+_STACK: Column[EventRow] = Column(
     "stack", "stack top", lambda r: _text(r.stack_top, "label"), 14, 40, text=True, rank=1
 )
 
@@ -91,10 +106,18 @@ def _empty(moment: Moment, any_row: bool, query: str) -> str:
     return "No event so far. Events are rare: fallbacks, maps, integrity errors."
 
 
-def event_lines(event: Event, describe: Callable[[int], str] = hex) -> list[Line]:
+def event_lines(
+    event: Event, start_ns: int = 0, describe: Callable[[int], str] = hex
+) -> list[Line]:
     """One event in full: every argument, the thread, and the whole stack."""
+    at = units.moment(max(0, event.time_ns - start_ns) / 1e9)
     lines: list[Line] = [
-        [Span(f"{'event':<12}", "label"), Span(event.event, "strong")],
+        [
+            Span(f"{'event':<12}", "label"),
+            Span(event.event, "strong"),
+            Span("  (Esc goes back)", "label"),
+        ],
+        [Span(f"{'time':<12}", "label"), Span(f"{at} s after the first snapshot")],
         [Span(f"{'thread':<12}", "label"), Span(f"{event.tid} {event.comm}".strip())],
     ]
     for name in event.args:

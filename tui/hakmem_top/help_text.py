@@ -8,6 +8,7 @@ from hakmem_top import edges
 from hakmem_top.keys import KEYS
 from hakmem_top.lines import Line, Span, left, wrap
 from hakmem_top.moment import Moment
+from hakmem_top.present import reasons
 from hakmem_top.units import MISSING
 
 _KEY = 10
@@ -19,13 +20,16 @@ _MEANINGS = (
     ("stages", "0.5 EMPTY scan, 1 EMPTY list, 2 UNUSED slot, 3 new SuperSlab, in this order"),
     ("fails", "acquires that no stage served: the legacy backend did; ! is in this interval"),
     ("alarms", "✓ ok is none, △ was is before this interval, ▲ NOW is in it, ? n/a not known"),
-    (MISSING, "not known; the reason stands below, and never a zero in its place"),
+    (MISSING, "not known; the reason is given, and never a zero in its place"),
 )
 
 
 def help_lines(moment: Moment, views: Sequence[tuple[str, str]], width: int) -> list[Line]:
-    """Keys, meanings, and what is missing, wrapped to the width."""
-    lines: list[Line] = [[Span("Keys", "head")]]
+    """What is missing (if anything is), keys, and meanings, wrapped to the width."""
+    lines: list[Line] = []
+    if reasons(moment):
+        lines.extend([[Span("Missing", "head")], *edges.missing_lines(moment, width), []])
+    lines.append([Span("Keys", "head")])
     for number, (_, title) in enumerate(views, start=1):
         lines.extend(_entry(str(number), f"{title}.", width))
     for key in KEYS:
@@ -34,7 +38,6 @@ def help_lines(moment: Moment, views: Sequence[tuple[str, str]], width: int) -> 
     lines.extend([[], [Span("Words and signs", "head")]])
     for name, meaning in _MEANINGS:
         lines.extend(_entry(name, meaning, width, tone="strong"))
-    lines.extend([[], [Span("Missing", "head")], *edges.missing_lines(moment, width)])
     return lines
 
 

@@ -43,7 +43,7 @@ KEYS: tuple[Key, ...] = (
     Key("plus,equals_sign", "+", "slower", "", "Read less often."),
     Key("minus", "-", "faster", "interval", "Read more often.", 9),
     Key("t", "t", "theme", "", "Change between dark and light."),
-    Key("escape", "Esc", "back", "", "Back; clears the filter."),
+    Key("escape", "Esc", "leave", "", "Back; clears the filter."),
     Key("question_mark,f1", "?", "help", "help", "These keys, and all that is missing.", 0),
     Key("q", "q", "quit", "quit", "Quit; every probe is detached.", 0),
     Key("ctrl+c", "Ctrl-C", "interrupt", "", "Quit with exit code 130."),
@@ -64,5 +64,7 @@ def _hints(keys: Sequence[Key]) -> Line:
     line: Line = []
     for position, key in enumerate(keys):
         shown = "+/-" if key.action == "faster" else key.shown
-        line.extend([Span("  " if position else ""), Span(shown, "key"), Span(f" {key.hint}", "label")])
+        line.extend(
+            [Span("  " if position else ""), Span(shown, "key"), Span(f" {key.hint}", "label")]
+        )
     return line

@@ -35,7 +35,11 @@ class EventsSeen(Message):
 
 
 class TargetEnded(Message):
-    """The watched process has gone. Nothing follows."""
+    """The watched process has gone, for this reason. Nothing follows."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.reason = reason
 
 
 class SourceFailed(Message):

@@ -118,9 +118,9 @@ class Watch:
         self._events.extend(events)
         self._events_seen += len(events)
 
-    def ended(self) -> None:
+    def ended(self, reason: str) -> None:
         """The target has gone; what was seen stays."""
-        self._state = ENDED
+        self._state, self._reason = ENDED, reason
 
     def failed(self, reason: str) -> None:
         """The source broke; what was seen stays."""

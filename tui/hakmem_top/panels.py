@@ -36,6 +36,7 @@ LEVELS = {
     "unknown": ("? n/a", "dim"),
 }
 
+
 def memory(moment: Moment, width: int, height: int) -> list[Line]:
     """Live against mapped bytes, RSS and growth, beside their history."""
     snapshot = moment.snapshot
@@ -52,7 +53,7 @@ def memory(moment: Moment, width: int, height: int) -> list[Line]:
         ),
         _memory_row(
             "RSS",
-            units.size(rss(snapshot).value),
+            units.size(rss(moment).value),
             "value",
             units.growth(growth(moment, lambda s: s.rss_bytes).value),
         ),

@@ -12,7 +12,7 @@ import msgspec
 
 from hakmem_tools.model.snapshot import STAGES, ClassCounts, Event, Snapshot
 from hakmem_top import units
-from hakmem_top.moment import Moment
+from hakmem_top.moment import ENDED, Moment
 
 #: What each stage of the shared pool does, in few words (codes.def has the sentences).
 STAGE_NAMES = {
@@ -30,10 +30,11 @@ FREES = ("front_pushes", "remote_frees", "direct_frees", "legacy_frees")
 NO_SNAPSHOT = "nothing was read yet"
 NO_INTERVAL = "rates need a second snapshot"
 NOTHING_MAPPED = "nothing is mapped yet, so there is no used share"
-NO_ALLOCATIONS = "nothing was allocated in this interval, so there is no hit rate"
+NO_ALLOCATIONS = "nothing passed the front in this interval, so there is no hit rate"
 NO_ACQUIRES = "the shared pool served nothing yet, so there are no shares"
 NO_EVENTS = "the counters page carries no events"
 NO_RSS = "this source does not read RSS"
+NO_RSS_NOW = "RSS went with the process"
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -154,11 +155,12 @@ def used(snapshot: Snapshot | None) -> Measured:
     return Measured(snapshot.live_bytes / mapped.value)
 
 
-def rss(snapshot: Snapshot | None) -> Measured:
+def rss(moment: Moment) -> Measured:
     """Resident bytes of the process."""
-    if snapshot is None:
+    if moment.snapshot is None:
         return Measured(None, NO_SNAPSHOT)
-    return Measured(snapshot.rss_bytes, "" if snapshot.rss_bytes is not None else NO_RSS)
+    why = NO_RSS_NOW if moment.state == ENDED else NO_RSS
+    return Measured(moment.snapshot.rss_bytes, why if moment.snapshot.rss_bytes is None else "")
 
 
 def growth(moment: Moment, read: Callable[[Snapshot], float | None]) -> Measured:
@@ -199,9 +201,7 @@ def stage_rows(moment: Moment) -> list[StageRow]:
             share = count
         elif acquires > 0:
             share = Measured(count.value / acquires)
-        rows.append(
-            StageRow(stage, STAGE_NAMES.get(stage, ""), rate(moment, name), count, share)
-        )
+        rows.append(StageRow(stage, STAGE_NAMES.get(stage, ""), rate(moment, name), count, share))
     return rows
 
 
@@ -317,11 +317,9 @@ def counter_rows(moment: Moment, index: int) -> list[tuple[str, Measured, Measur
         since = None if moment.since is None else _class(moment.since, index)
         per_second = Measured(None, "a gauge has no rate" if gauge else NO_INTERVAL)
         if not gauge and change is not None and moment.delta and moment.delta.interval_ns:
-            per_second = Measured(
-                max(0, change.get(name)) * 1e9 / moment.delta.interval_ns
-            )
-        grown = Measured(None, "a gauge does not add up") if gauge else Measured(
-            counter(since, name)
+            per_second = Measured(max(0, change.get(name)) * 1e9 / moment.delta.interval_ns)
+        grown = (
+            Measured(None, "a gauge does not add up") if gauge else Measured(counter(since, name))
         )
         rows.append((name, per_second, grown, Measured(value)))
     return rows
@@ -412,7 +410,7 @@ def reasons(moment: Moment) -> list[str]:
     if moment.snapshot is None:
         return [*moment.missing, NO_SNAPSHOT]
     ours = [
-        rss(moment.snapshot).why,
+        rss(moment).why,
         NO_INTERVAL if moment.delta is None else "",
         used(moment.snapshot).why,
         front_hit_rate(moment.delta).why if moment.delta is not None else "",

@@ -2,7 +2,8 @@
 
 Owned by the app, which runs `Poller.run` as a Textual thread worker. The source is made, read
 and closed in that one thread, so it needs no locks; closing it happens in every case, because
-that is what detaches the probes.
+that is what detaches the probes. It is not the collector of hakmem_tools, because a quit or
+a new interval must not wait for the current one to pass.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Protocol
 
 from textual.message import Message
 
+from hakmem_tools.model.snapshot import Snapshot
 from hakmem_tools.observe.source import Source, TargetGone
 from hakmem_top.messages import (
     EventsSeen,
@@ -86,8 +88,9 @@ class Poller:
         try:
             self._post(SourceOpened(source.name, source.missing))
             self._poll(source)
-        except TargetGone:
-            self._post(TargetEnded())
+        except TargetGone as gone:
+            self._post_last(source)
+            self._post(TargetEnded(str(gone)))
         except Exception as error:  # shown in the banner; what was seen stays
             self._post(SourceFailed(error, opening=False))
         finally:
@@ -103,6 +106,17 @@ class Poller:
                 if left <= 0:
                     break
                 self._collect(source, min(left, SLICE_S))
+
+    def _post_last(self, source: Source) -> None:
+        """The counts that outlived the target, where the source can still read them."""
+        take: Callable[[], Snapshot] | None = getattr(source, "final_snapshot", None)
+        try:
+            if take is not None:
+                self._post(SnapshotTaken(take()))
+            if events := source.events(0):
+                self._post(EventsSeen(events))
+        except (TargetGone, OSError):
+            return  # they went with it
 
     def _collect(self, source: Source, seconds: float) -> None:
         """Events of one slice of time; a source without events returns at once, so wait here."""

@@ -202,8 +202,7 @@ class TableScreen(TopScreen):
         if not words:
             return []
         texts = [
-            (key, "".join(span.text for span in line).lower())
-            for key, line in self.rows.table.rows
+            (key, "".join(span.text for span in line).lower()) for key, line in self.rows.table.rows
         ]
         return [key for key, text in texts if all(word in text for word in words)]
 

@@ -23,7 +23,7 @@ class EventDetailScreen(TopScreen):
 
     def body(self) -> ComposeResult:
         """The event's lines, which scroll."""
-        yield RowTable(id="event-lines")
+        yield RowTable(id="event-lines", use="text")
 
     def on_mount(self) -> None:
         """The lines have the keyboard."""
@@ -33,5 +33,6 @@ class EventDetailScreen(TopScreen):
     def draw(self, moment: Moment) -> None:
         """An event does not change; only the frame does."""
         super().draw(moment)
-        lines = event_lines(self._event, self.top.describe_address)
+        start_ns = moment.history[0].time_ns if moment.history else 0
+        lines = event_lines(self._event, start_ns, self.top.describe_address)
         self.query_one(RowTable).show(lambda width: Table([], list(enumerate(lines)), ()))

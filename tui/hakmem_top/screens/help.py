@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from hakmem_top.help_text import help_lines
@@ -16,7 +18,9 @@ from hakmem_top.widgets.row_table import RowTable
 class HelpScreen(ModalScreen[None]):
     """Lies over the screen that asked for it; ?, Esc and q close it."""
 
-    BINDINGS = [Binding("escape,question_mark,f1,q,enter", "dismiss", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,f1,q,enter", "dismiss", show=False)
+    ]
 
     def __init__(self, moment: Moment, views: tuple[tuple[str, str], ...]) -> None:
         super().__init__()
@@ -25,7 +29,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """One scrolling box."""
-        yield RowTable(id="help")
+        yield RowTable(id="help", use="text")
 
     def on_mount(self) -> None:
         """Fills the box."""

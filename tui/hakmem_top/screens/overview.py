@@ -25,8 +25,8 @@ class OverviewScreen(TopScreen):
         yield LineView(panels.traffic, title=panels.traffic_title, id="traffic")
         yield LineView(panels.pool, title=panels.pool_title, id="pool")
         yield LineView(panels.alarm_rows, title=panels.alarm_title, id="alarms")
-        yield RowTable(id="top-classes", passive=True)
-        yield RowTable(id="latest-events", passive=True)
+        yield RowTable(id="top-classes", use="still")
+        yield RowTable(id="latest-events", use="still")
 
     def on_mount(self) -> None:
         """Names the lists."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.timer import Timer
@@ -80,7 +82,7 @@ class Prompt(Horizontal):
             super().__init__()
             self.purpose = purpose
 
-    BINDINGS = [Binding("escape", "leave", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False, priority=True)]
 
     def __init__(self) -> None:
         super().__init__(id="prompt")

@@ -8,6 +8,7 @@ size has changed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from rich.segment import Segment
 from textual.content import Content
@@ -25,7 +26,7 @@ Title = Callable[[Moment, int], Line]
 class LineView(Widget):
     """Lines of a presenter, with an optional title in the border."""
 
-    COMPONENT_CLASSES = {f"tone--{tone}" for tone in TONES}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
 
     def __init__(
         self, presenter: Presenter, *, title: Title | None = None, id: str, classes: str = ""
@@ -51,8 +52,7 @@ class LineView(Widget):
     def _set_title(self) -> None:
         if self._title is not None and self._moment is not None:
             title = self._title(self._moment, self.size.width)
-            # the title of a border is a string to Textual's types; it takes Content as well
-            self.border_title = Content.assemble(  # type: ignore[assignment]
+            self.border_title = Content.assemble(
                 *((span.text, f"$tone-{span.tone}") for span in title)
             )
 

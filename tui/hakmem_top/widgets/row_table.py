@@ -8,11 +8,12 @@ cursor stays on its row's key, and groups of columns have a heading of their own
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import ClassVar, Literal
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding
-from textual.geometry import Region, Size
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -22,6 +23,7 @@ from hakmem_top.tables import Table
 from hakmem_top.widgets.line_view import toned_strip
 
 Fill = Callable[[int], Table]
+Use = Literal["rows", "text", "still"]
 
 #: Columns before the rows: the cursor's sign and a blank.
 _MARGIN = 1
@@ -30,9 +32,11 @@ _MARGIN = 1
 class RowTable(ScrollView, can_focus=True):
     """Rows with a cursor; `fill` gives the table for a width."""
 
-    COMPONENT_CLASSES = {f"tone--{tone}" for tone in TONES} | {"row-table--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES} | {
+        "row-table--cursor"
+    }
 
-    BINDINGS = [
+    BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),
         Binding("down,j", "move(1)", show=False),
         Binding("pageup", "page(-1)", show=False),
@@ -55,10 +59,11 @@ class RowTable(ScrollView, can_focus=True):
             super().__init__()
             self.key = key
 
-    def __init__(self, *, id: str, passive: bool = False) -> None:
+    def __init__(self, *, id: str, use: Use = "rows") -> None:
+        """`use`: rows have a cursor, a text scrolls, a still list takes no keys."""
         super().__init__(id=id)
-        self.can_focus = not passive
-        self._passive = passive
+        self.can_focus = use != "still"
+        self._use = use
         self._fill: Fill | None = None
         self._table = Table([], [], ())
         self._cursor_key: Hashable | None = None
@@ -133,18 +138,19 @@ class RowTable(ScrollView, can_focus=True):
         self._set_cursor(0 if step < 0 else len(self._table.rows) - 1)
 
     def _set_cursor(self, row: int) -> None:
-        self._cursor = max(0, min(row, len(self._table.rows) - 1))
         keys = self.row_keys
+        last = len(keys) - (self._rows_shown if self._use == "text" else 1)
+        self._cursor = max(0, min(row, last))
         self._cursor_key = keys[self._cursor] if keys else None
         self._reveal()
         self.refresh()
 
     def _reveal(self) -> None:
-        """Scrolls so that the cursor's row is on the screen."""
-        if self._passive:
+        """Scrolls so that the cursor's row is on the screen; in a text, to its top."""
+        if self._use == "still":
             return
         top = round(self.scroll_target_y)
-        if self._cursor < top:
+        if self._cursor < top or self._use == "text":
             top = self._cursor
         elif self._cursor >= top + self._rows_shown:
             top = self._cursor - self._rows_shown + 1
@@ -161,7 +167,7 @@ class RowTable(ScrollView, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """A heading sorts; a row takes the cursor, and opens when it has it already."""
-        if self._passive:
+        if self._use != "rows":
             return
         if event.y < self._heading_height:
             for place in self._table.places:
@@ -183,7 +189,7 @@ class RowTable(ScrollView, can_focus=True):
             return self._strip(self._table.headings[y], width, " ")
         row = y - self._heading_height + round(self.scroll_y)
         if row < len(self._table.rows):
-            at_cursor = row == self._cursor and not self._passive
+            at_cursor = row == self._cursor and self._use == "rows"
             strip = self._strip(self._table.rows[row][1], width, "›" if at_cursor else " ")
             if at_cursor:
                 cursor = self.get_component_rich_style("row-table--cursor", partial=True)
@@ -195,8 +201,3 @@ class RowTable(ScrollView, can_focus=True):
 
     def _strip(self, line: Line, width: int, sign: str) -> Strip:
         return toned_strip(self, [Span(sign, "key"), *line], width)
-
-    def refresh_cursor_region(self) -> Region:
-        """Where the cursor's row is drawn, for tests and tooltips."""
-        y = self._heading_height + self._cursor - round(self.scroll_y)
-        return Region(0, y, self.size.width, 1)

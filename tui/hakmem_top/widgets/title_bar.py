@@ -40,8 +40,12 @@ class TitleBar(LineView):
         for number, (name, title) in enumerate(self._views, start=1):
             chosen = name == self._current
             line.append(Span("   "))
-            line.append(Span(f"[{number} {title}]" if chosen else f" {number} {title} ",
-                             "chosen" if chosen else "label"))
+            line.append(
+                Span(
+                    f"[{number} {title}]" if chosen else f" {number} {title} ",
+                    "chosen" if chosen else "label",
+                )
+            )
         return line
 
     def on_click(self, event: events.Click) -> None:
