@@ -102,10 +102,12 @@ def class_table(
     moment: Moment, width: int, sort_key: str = "live", descending: bool = True, query: str = ""
 ) -> Table:
     """All classes that match the query, sorted, in the columns that fit the width."""
-    rows = [(row.index, row) for row in class_rows(moment)]
+    rows = class_rows(moment)
     chosen = next((column for column in COLUMNS if column.key == sort_key), COLUMNS[0])
+    kept = sort_rows(filter_rows(rows, COLUMNS, query), chosen, descending)
     return build(
-        sort_rows(filter_rows(rows, COLUMNS, query), chosen, descending),
+        [row.index for row in kept],
+        kept.__getitem__,
         fit_columns(COLUMNS, width),
         sort_key=chosen.key,
         descending=descending,
@@ -146,6 +148,13 @@ COUNTER_COLUMNS: tuple[Column[CounterRow], ...] = (
 
 def counter_table(moment: Moment, index: int, width: int) -> Table:
     """Every counter of one class; unknown ones as the placeholder."""
-    fitted = fit_columns(COUNTER_COLUMNS, width)
-    rows = [(row[0], row) for row in counter_rows(moment, index)]
-    return build(rows, fitted, empty=f"This process has no class C{index} {MISSING}")
+    since = "since reset" if moment.was_reset else "since start"
+    columns = [c._replace(heading=since) if c.key == "since" else c for c in COUNTER_COLUMNS]
+    rows = counter_rows(moment, index)
+    keys = [row[0] for row in rows]
+    return build(
+        keys,
+        rows.__getitem__,
+        fit_columns(columns, width),
+        empty=f"This process has no class C{index} {MISSING}",
+    )

@@ -5,13 +5,13 @@ Used by screens/events.py and the overview. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hakmem_tools.model.snapshot import Event
 from hakmem_top import units
 from hakmem_top.lines import Line, Span
 from hakmem_top.moment import Moment
-from hakmem_top.present import EventRow, argument, event_rows
+from hakmem_top.present_events import EventRow, EventRows, argument
 from hakmem_top.tables import (
     Cell,
     Column,
@@ -82,18 +82,21 @@ def event_table(
     describe: Callable[[int], str] = hex,
 ) -> Table:
     """The events that match the query, in the columns that fit the width."""
-    fitted = fit_roomy(ROOMY, width) or fit_short(SHORT, width)
-    rows = [(row.key, row) for row in event_rows(moment, describe)]
-    kept = filter_rows(rows, ROOMY, query)
-    if (sort_key, descending) != ("time", True):
+    rows = EventRows(moment, describe)
+    keys: Sequence[int] = rows.keys
+    row_at: Callable[[int], EventRow] = rows.at
+    if query or (sort_key, descending) != ("time", True):
         chosen = next((column for column in ROOMY if column.key == sort_key), _TIME)
-        kept = sort_rows(kept, chosen, descending)
+        every = [rows.at(position) for position in range(len(rows.keys))]
+        kept = sort_rows(filter_rows(every, ROOMY, query), chosen, descending)
+        keys, row_at = [row.key for row in kept], kept.__getitem__
     return build(
-        kept,
-        fitted,
+        keys,
+        row_at,
+        fit_roomy(ROOMY, width) or fit_short(SHORT, width),
         sort_key=sort_key,
         descending=descending,
-        empty=_empty(moment, bool(rows), query),
+        empty=_empty(moment, bool(rows.keys), query),
     )
 
 

@@ -43,6 +43,11 @@ def width_of(line: Iterable[Span]) -> int:
     return sum(cell_len(span.text) for span in line)
 
 
+def text_of(line: Iterable[Span]) -> str:
+    """A line without its tones."""
+    return "".join(span.text for span in line)
+
+
 def clip(text: str, width: int) -> str:
     """The text in at most `width` columns; a cut is shown by an ellipsis."""
     if cell_len(text) <= width:

@@ -86,6 +86,7 @@ class Watch:
         self._events: deque[Event] = deque(maxlen=EVENT_LIMIT)
         self._events_seen = 0
         self._missing: tuple[str, ...] = ()
+        self._frozen: Moment | None = None
 
     def attached(self, missing: tuple[str, ...]) -> None:
         """The source is open; `missing` is what it cannot tell."""
@@ -127,7 +128,8 @@ class Watch:
         self._state, self._reason = FAILED, reason
 
     def reset(self) -> None:
-        """Counts growth and shares from now on."""
+        """Counts growth and shares from now on; a pause ends, so that it is seen."""
+        self._frozen = None
         if self._snapshot is not None:
             self._baseline, self._was_reset = self._snapshot, True
 
@@ -135,13 +137,23 @@ class Watch:
         """Notes the interval that the header shows."""
         self._interval_s = interval_s
 
-    @property
-    def events(self) -> tuple[Event, ...]:
-        """The events kept, oldest first."""
-        return tuple(self._events)
+    def toggle_pause(self) -> None:
+        """Freezes what is shown, or lets it go on; reading goes on in either case."""
+        self._frozen = self._newest() if self._frozen is None else None
 
     def moment(self) -> Moment:
-        """What there is to show now."""
+        """What there is to show: the newest, or what it was when the pause began.
+
+        The end of the target, a failure and the interval are told in a pause too.
+        """
+        if self._frozen is None:
+            return self._newest()
+        state = self._state if self._state in (ENDED, FAILED) else PAUSED
+        return msgspec.structs.replace(
+            self._frozen, state=state, state_reason=self._reason, interval_s=self._interval_s
+        )
+
+    def _newest(self) -> Moment:
         snapshot, since = self._snapshot, self._snapshot
         if snapshot is not None and self._was_reset and self._baseline is not None:
             since = snapshot.delta(self._baseline)

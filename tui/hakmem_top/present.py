@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from hakmem_tools.model.snapshot import STAGES, ClassCounts, Event, Snapshot
+from hakmem_tools.model.snapshot import STAGES, ClassCounts, Snapshot
 from hakmem_top import units
 from hakmem_top.moment import ENDED, Moment
 
@@ -94,22 +94,6 @@ class ClassRow(msgspec.Struct, frozen=True):
     def idle(self) -> bool:
         """Whether the class holds and does nothing."""
         return not (self.live_bytes or self.mapped_bytes or self.hits or any(self.stages))
-
-
-class EventRow(msgspec.Struct, frozen=True):
-    """One event. `at_s` counts from the first snapshot; it may be negative."""
-
-    key: int
-    at_s: float
-    event: str
-    class_label: str
-    reason: str
-    detail: str
-    brief: str
-    tid: int
-    comm: str
-    stack_top: str
-    alarming: bool
 
 
 def counter(source: Snapshot | ClassCounts | None, name: str) -> int | None:
@@ -331,78 +315,6 @@ def _class(snapshot: Snapshot, index: int) -> ClassCounts:
         if row.index == index:
             return row
     return ClassCounts(index=index, size_bytes=0, tier="", counts={})
-
-
-def event_rows(moment: Moment, describe: Callable[[int], str] = hex) -> list[EventRow]:
-    """The events, newest first. `describe` names a return address."""
-    start_ns = moment.history[0].time_ns if moment.history else 0
-    first = moment.events_seen - len(moment.events)
-    rows = [
-        event_row(event, first + position, start_ns, describe)
-        for position, event in enumerate(moment.events)
-    ]
-    rows.reverse()
-    return rows
-
-
-def event_row(event: Event, key: int, start_ns: int, describe: Callable[[int], str]) -> EventRow:
-    """One event as texts; `key` is its number since the watch began."""
-    shown = {name: argument(event, name) for name in event.args}
-    class_label = f"C{event.args['class']}" if "class" in event.args else ""
-    reason = next((shown[name] for name in ("reason", "kind") if name in shown), "")
-    rest = [
-        f"{name} {text}" for name, text in shown.items() if name not in ("class", "reason", "kind")
-    ]
-    return EventRow(
-        key=key,
-        at_s=(event.time_ns - start_ns) / 1e9,
-        event=event.event,
-        class_label=class_label,
-        reason=reason,
-        detail=" ".join(rest),
-        brief=" ".join(text for text in (reason, *_brief(event, shown)) if text),
-        tid=event.tid,
-        comm=event.comm,
-        stack_top=describe(event.stack[0]) if event.stack else "",
-        alarming=event.event in ("shared_fail", "integrity", "ace_fail"),
-    )
-
-
-ADDRESSES = ("address", "superslab", "got", "expected", "ptr", "site")
-
-
-def _brief(event: Event, shown: dict[str, str]) -> list[str]:
-    """The arguments for a narrow column: what tells most first, addresses last and bare."""
-    words = []
-    if "active" in shown and "cap" in shown:
-        words.append(f"{shown['active']}/{shown['cap']}")
-    taken = ("class", "reason", "kind", "active", "cap") if words else ("class", "reason", "kind")
-    rest = [name for name in shown if name not in taken]
-    words += [
-        text if name == "bytes" else f"{name} {text}"
-        for name, text in shown.items()
-        if name in rest and not _is_address(name, event)
-    ]
-    return [*words, *(shown[name] for name in rest if _is_address(name, event))]
-
-
-def _is_address(name: str, event: Event) -> bool:
-    """Whether an argument is shown in hexadecimal (`got` is a count in some probes)."""
-    return name in ADDRESSES and name not in event.texts and event.args[name] > 0xFFFF
-
-
-def argument(event: Event, name: str) -> str:
-    """A probe argument as text: its code's name, an address, a size, or the number."""
-    value = event.args[name]
-    if name in event.texts:
-        return event.texts[name]
-    if _is_address(name, event):
-        return hex(value)
-    if name == "bytes" or name.endswith("_bytes"):
-        return units.size(value)
-    if name.endswith("_ns"):
-        return units.span(value / 1e9)
-    return units.count(value)
 
 
 def reasons(moment: Moment) -> list[str]:

@@ -59,12 +59,21 @@ class Fitted(NamedTuple, Generic[Row]):
 
 
 class Table(NamedTuple):
-    """A table as lines: headings, rows with their keys, and the columns' places."""
+    """A table as lines: headings, the rows' keys, and the columns' places.
+
+    `line` gives the row at a position: only rows on the screen are ever made into text.
+    """
 
     headings: list[Line]
-    rows: list[tuple[Hashable, Line]]
-    places: tuple[Placed, ...]
+    keys: Sequence[Hashable]
+    line: Callable[[int], Line]
+    places: tuple[Placed, ...] = ()
     empty: str = ""
+
+
+def text_table(lines: Sequence[Line]) -> Table:
+    """Lines as a table without headings, for a text that scrolls."""
+    return Table([], range(len(lines)), lambda row: lines[row])
 
 
 def fit_columns(columns: Sequence[Column[Row]], width: int) -> Fitted[Row]:
@@ -108,7 +117,8 @@ def _grown(
 
 
 def build(
-    rows: Sequence[tuple[Hashable, Row]],
+    keys: Sequence[Hashable],
+    row_at: Callable[[int], Row],
     fitted: Fitted[Row],
     *,
     sort_key: str = "",
@@ -116,10 +126,16 @@ def build(
     faded: Callable[[Row], bool] = lambda row: False,
     empty: str = "",
 ) -> Table:
-    """The table as lines. `faded` rows are drawn dim."""
+    """The table as lines; `row_at` gives the row at a position. `faded` rows are drawn dim."""
+
+    def line(position: int) -> Line:
+        row = row_at(position)
+        return _row_line(row, fitted, faded(row))
+
     return Table(
         headings=_headings(fitted, sort_key, descending),
-        rows=[(key, _row_line(row, fitted, faded(row))) for key, row in rows],
+        keys=keys,
+        line=line,
         places=places(fitted),
         empty=empty,
     )
@@ -193,13 +209,11 @@ def _ruled(name: str, width: int) -> str:
     return left(name, width) if len(label) > width - 2 else label.center(width, "─")
 
 
-def sort_rows(
-    rows: Sequence[tuple[Hashable, Row]], column: Column[Row], descending: bool
-) -> list[tuple[Hashable, Row]]:
+def sort_rows(rows: Sequence[Row], column: Column[Row], descending: bool) -> list[Row]:
     """Rows by one column; unknown values come last in either direction; ties keep order."""
-    known = [pair for pair in rows if column.cell(pair[1]).order is not None]
-    unknown = [pair for pair in rows if column.cell(pair[1]).order is None]
-    known.sort(key=lambda pair: _order(column.cell(pair[1])), reverse=descending)
+    known = [row for row in rows if column.cell(row).order is not None]
+    unknown = [row for row in rows if column.cell(row).order is None]
+    known.sort(key=lambda row: _order(column.cell(row)), reverse=descending)
     return [*known, *unknown]
 
 
@@ -207,14 +221,12 @@ def _order(cell: Cell) -> tuple[float, str]:
     return (0.0, cell.order) if isinstance(cell.order, str) else (float(cell.order or 0), "")
 
 
-def filter_rows(
-    rows: Sequence[tuple[Hashable, Row]], columns: Sequence[Column[Row]], query: str
-) -> list[tuple[Hashable, Row]]:
+def filter_rows(rows: Sequence[Row], columns: Sequence[Column[Row]], query: str) -> list[Row]:
     """Rows that hold every word of the query in some column, shown or not; case is ignored."""
     words = query.lower().split()
     if not words:
         return list(rows)
-    return [pair for pair in rows if _holds(pair[1], columns, words)]
+    return [row for row in rows if _holds(row, columns, words)]
 
 
 def _holds(row: Row, columns: Sequence[Column[Row]], words: Sequence[str]) -> bool:

@@ -10,10 +10,12 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
 
-from hakmem_top.lines import Line
+from hakmem_top.keys import KEYS
+from hakmem_top.lines import Line, text_of
 from hakmem_top.moment import Moment
 from hakmem_top.tables import Table
 from hakmem_top.widgets.bottom import KeyBar, Prompt, StatusLine
@@ -86,6 +88,9 @@ class TableScreen(TopScreen):
 
     WITH_ROWS = True
     SORT_KEYS: ClassVar[tuple[tuple[str, bool], ...]] = ()
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key.keys, key.action, key.hint) for key in KEYS if key.tables
+    ]
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +138,7 @@ class TableScreen(TopScreen):
         """Draws the same moment again, after a change of order or filter."""
         self.show(self.top.moment)
 
-    def sort_next(self) -> None:
+    def action_sort(self) -> None:
         """Sorts by the next column."""
         names = [key for key, _ in self.SORT_KEYS]
         position = names.index(self.sort_key) if self.sort_key in names else -1
@@ -145,20 +150,32 @@ class TableScreen(TopScreen):
         """Sorts by a column, or turns the order when it is sorted by it."""
         natural = dict(self.SORT_KEYS)
         if key == self.sort_key:
-            self.reverse()
+            self.action_sort_reverse()
         elif key in natural:
             self.sort_key, self.descending = key, natural[key]
             self.refresh_rows()
 
-    def reverse(self) -> None:
+    def action_sort_reverse(self) -> None:
         """Turns the order."""
         self.descending = not self.descending
         self.refresh_rows()
 
-    def ask(self, purpose: str) -> None:
-        """Opens the prompt for `find` or `filter`."""
+    def action_search(self) -> None:
+        """Asks for words and moves the cursor to a row that has them."""
+        self._ask("find", self.search_text)
+
+    def action_filter(self) -> None:
+        """Asks for words and shows only rows that have them."""
+        self._ask("filter", self.filter_text)
+
+    def action_open_row(self) -> None:
+        """Shows the row under the cursor in full."""
+        if self.rows.cursor_key is not None:
+            self.open_row(self.rows.cursor_key)
+
+    def _ask(self, purpose: str, before: str) -> None:
+        """Opens the prompt for `find` or `filter` with the words of last time."""
         self._filter_before = self.filter_text
-        before = self.filter_text if purpose == "filter" else self.search_text
         self.query_one(KeyBar).display = False
         self.query_one(Prompt).ask(purpose, before)
 
@@ -177,7 +194,7 @@ class TableScreen(TopScreen):
             return
         self.search_text = event.text.strip()
         if self.search_text:
-            self.find_next(from_cursor=True)
+            self._find(from_cursor=True)
 
     def on_prompt_left(self, event: Prompt.Left) -> None:
         """A filter that was given up is as before."""
@@ -201,12 +218,16 @@ class TableScreen(TopScreen):
         words = self.search_text.lower().split()
         if not words:
             return []
-        texts = [
-            (key, "".join(span.text for span in line).lower()) for key, line in self.rows.table.rows
-        ]
-        return [key for key, text in texts if all(word in text for word in words)]
+        table = self.rows.table
+        texts = (text_of(table.line(row)).lower() for row in range(len(table.keys)))
+        pairs = zip(table.keys, texts, strict=True)
+        return [key for key, text in pairs if all(word in text for word in words)]
 
-    def find_next(self, from_cursor: bool = False) -> None:
+    def action_search_next(self) -> None:
+        """Moves the cursor to the next row found, beginning again at the end."""
+        self._find(from_cursor=False)
+
+    def _find(self, from_cursor: bool) -> None:
         """Moves the cursor to the next row found, beginning again at the end."""
         keys, found = self.rows.row_keys, self.found()
         if not self.search_text:

@@ -8,7 +8,7 @@ from hakmem_tools.model.snapshot import Event
 from hakmem_top.event_table import event_lines
 from hakmem_top.moment import Moment
 from hakmem_top.screens.base import TopScreen
-from hakmem_top.tables import Table
+from hakmem_top.tables import text_table
 from hakmem_top.widgets.row_table import RowTable
 
 
@@ -35,4 +35,4 @@ class EventDetailScreen(TopScreen):
         super().draw(moment)
         start_ns = moment.history[0].time_ns if moment.history else 0
         lines = event_lines(self._event, start_ns, self.top.describe_address)
-        self.query_one(RowTable).show(lambda width: Table([], list(enumerate(lines)), ()))
+        self.query_one(RowTable).show(lambda width: text_table(lines))

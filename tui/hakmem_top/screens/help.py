@@ -9,9 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
 from hakmem_top.help_text import help_lines
-from hakmem_top.lines import Span
 from hakmem_top.moment import Moment
-from hakmem_top.tables import Table
+from hakmem_top.tables import Table, text_table
 from hakmem_top.widgets.row_table import RowTable
 
 
@@ -41,4 +40,4 @@ class HelpScreen(ModalScreen[None]):
 
     def _table(self, width: int) -> Table:
         lines = help_lines(self._moment, self._views, width)
-        return Table([], [(number, line or [Span("")]) for number, line in enumerate(lines)], ())
+        return text_table(lines)

@@ -7,7 +7,7 @@ cursor stays on its row's key, and groups of columns have a heading of their own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar, Literal
 
 from rich.segment import Segment
@@ -19,7 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from hakmem_top.lines import TONES, Line, Span
-from hakmem_top.tables import Table
+from hakmem_top.tables import Table, text_table
 from hakmem_top.widgets.line_view import toned_strip
 
 Fill = Callable[[int], Table]
@@ -65,7 +65,7 @@ class RowTable(ScrollView, can_focus=True):
         self.can_focus = use != "still"
         self._use = use
         self._fill: Fill | None = None
-        self._table = Table([], [], ())
+        self._table = text_table(())
         self._cursor_key: Hashable | None = None
         self._cursor = 0
 
@@ -75,9 +75,9 @@ class RowTable(ScrollView, can_focus=True):
         return self._cursor_key
 
     @property
-    def row_keys(self) -> list[Hashable]:
+    def row_keys(self) -> Sequence[Hashable]:
         """The keys of all rows, in order."""
-        return [key for key, _ in self._table.rows]
+        return self._table.keys
 
     @property
     def table(self) -> Table:
@@ -95,7 +95,7 @@ class RowTable(ScrollView, can_focus=True):
             return
         self._table = fill(self.size.width - 2 * _MARGIN)
         self._keep_cursor()
-        self.virtual_size = Size(self.size.width, len(self._table.rows) + self._heading_height)
+        self.virtual_size = Size(self.size.width, len(self._table.keys) + self._heading_height)
         self._reveal()
         self.refresh()
 
@@ -135,7 +135,7 @@ class RowTable(ScrollView, can_focus=True):
 
     def action_edge(self, step: int) -> None:
         """Moves the cursor to the first or the last row."""
-        self._set_cursor(0 if step < 0 else len(self._table.rows) - 1)
+        self._set_cursor(0 if step < 0 else len(self._table.keys) - 1)
 
     def _set_cursor(self, row: int) -> None:
         keys = self.row_keys
@@ -154,12 +154,12 @@ class RowTable(ScrollView, can_focus=True):
             top = self._cursor
         elif self._cursor >= top + self._rows_shown:
             top = self._cursor - self._rows_shown + 1
-        top = max(0, min(top, len(self._table.rows) - self._rows_shown))
+        top = max(0, min(top, len(self._table.keys) - self._rows_shown))
         self.scroll_to(y=top, animate=False, force=True, immediate=True)
 
     def position(self) -> str:
         """Which rows are on the screen, such as `1-17 of 32`."""
-        rows = len(self._table.rows)
+        rows = len(self._table.keys)
         if rows == 0:
             return "no rows"
         top = round(self.scroll_target_y)
@@ -175,10 +175,10 @@ class RowTable(ScrollView, can_focus=True):
                     self.post_message(self.HeadingClicked(place.key))
             return
         row = event.y - self._heading_height + round(self.scroll_y)
-        if row >= len(self._table.rows):
+        if row >= len(self._table.keys):
             return
         if row == self._cursor:
-            self.post_message(self.RowOpened(self._table.rows[row][0]))
+            self.post_message(self.RowOpened(self._table.keys[row]))
         else:
             self._set_cursor(row)
 
@@ -188,14 +188,14 @@ class RowTable(ScrollView, can_focus=True):
         if y < self._heading_height:
             return self._strip(self._table.headings[y], width, " ")
         row = y - self._heading_height + round(self.scroll_y)
-        if row < len(self._table.rows):
+        if row < len(self._table.keys):
             at_cursor = row == self._cursor and self._use == "rows"
-            strip = self._strip(self._table.rows[row][1], width, "›" if at_cursor else " ")
+            strip = self._strip(self._table.line(row), width, "›" if at_cursor else " ")
             if at_cursor:
                 cursor = self.get_component_rich_style("row-table--cursor", partial=True)
                 return Strip(Segment.apply_style(strip, post_style=cursor), width)
             return strip
-        if not self._table.rows and y == self._heading_height + 1:
+        if not self._table.keys and y == self._heading_height + 1:
             return self._strip([Span(self._table.empty, "label")], width, " ")
         return self._strip([], width, " ")
 
