@@ -27,7 +27,7 @@ def make_app(source: FakeSource, *, export_directory: Path | None = None, **more
         make_source=lambda: source,
         interval_s=1.0,
         title="redis-server *:6379",
-        pace=FastPace(),
+        pace=FastPace(source),
         environ={},
         export_directory=export_directory,
         **more,

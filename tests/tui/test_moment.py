@@ -37,7 +37,7 @@ def test_the_second_snapshot_is_measured_against_the_first() -> None:
 
 
 def test_the_same_snapshot_twice_changes_nothing() -> None:
-    watch, source = watch_of(3)
+    watch, _ = watch_of(3)
     before = watch.moment()
     assert before.snapshot is not None
     watch.receive(before.snapshot)

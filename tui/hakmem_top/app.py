@@ -119,8 +119,8 @@ class HakmemTop(KeyActions):
 
     def on_snapshot_taken(self, message: messages.SnapshotTaken) -> None:
         """Counters were read."""
-        self.watch_state.receive(message.snapshot)
-        self.draw()
+        if self.watch_state.receive(message.snapshot):
+            self.draw()
 
     def on_events_seen(self, message: messages.EventsSeen) -> None:
         """Events came; they are drawn with the next snapshot, a moment later."""

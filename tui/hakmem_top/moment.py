@@ -85,6 +85,7 @@ class Watch:
         self._history: deque[Sample] = deque(maxlen=HISTORY_LIMIT)
         self._events: deque[Event] = deque(maxlen=EVENT_LIMIT)
         self._events_seen = 0
+        self._events_fresh = False
         self._missing: tuple[str, ...] = ()
         self._frozen: Moment | None = None
 
@@ -92,11 +93,15 @@ class Watch:
         """The source is open; `missing` is what it cannot tell."""
         self._state, self._missing = LIVE, missing
 
-    def receive(self, snapshot: Snapshot) -> None:
-        """Takes a snapshot in. One with the time of the last one is the last one again."""
-        last = self._snapshot
+    def receive(self, snapshot: Snapshot) -> bool:
+        """Takes a snapshot in; gives whether there is something new to show.
+
+        A snapshot with the time of the last one is the last one again, as at a recording's end.
+        """
+        last, fresh = self._snapshot, self._events_fresh
+        self._events_fresh = False
         if last is not None and snapshot.time_ns == last.time_ns:
-            return
+            return fresh
         if last is not None and self._started_anew(last, snapshot):
             last = self._baseline = None
             self._was_reset = False
@@ -106,6 +111,7 @@ class Watch:
         if self._baseline is None:
             self._baseline = snapshot
         self._history.append(_sample(snapshot, self._delta))
+        return True
 
     @staticmethod
     def _started_anew(last: Snapshot, now: Snapshot) -> bool:
@@ -118,6 +124,7 @@ class Watch:
         """Takes events in, oldest first."""
         self._events.extend(events)
         self._events_seen += len(events)
+        self._events_fresh = True
 
     def ended(self, reason: str) -> None:
         """The target has gone; what was seen stays."""

@@ -63,7 +63,15 @@ def memory(moment: Moment, width: int, height: int) -> list[Line]:
     if height > 7:
         rows[3:3] = [_big_row(moment)]
     chart_width = max(0, width - _FIGURES - 2)
-    return beside([(rows[:height], _FIGURES), (_history(moment, chart_width, height), chart_width)])
+    drawn = _history(moment, chart_width, height)
+    return _side_by_side(rows[:height], drawn, chart_width, width)
+
+
+def _side_by_side(rows: list[Line], drawn: list[Line], chart_width: int, width: int) -> list[Line]:
+    """Figures and their chart; where there is no room for a chart, the figures alone."""
+    if chart_width == 0:
+        return [fit(row, width) for row in rows]
+    return beside([(rows, _FIGURES), (drawn, chart_width)])
 
 
 _FIGURES = 31
@@ -294,4 +302,4 @@ def class_memory(moment: Moment, index: int, width: int, height: int) -> list[Li
         chart_width,
         height,
     )
-    return beside([(rows[:height], _FIGURES), (_toned(filled), chart_width)])
+    return _side_by_side(rows[:height], _toned(filled), chart_width, width)
