@@ -21,7 +21,7 @@ DIALECT  := -std=gnu11 -fvisibility=hidden -ftls-model=initial-exec -fno-plt \
             -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free
 CPPFLAGS := -Ilib/include -Ilib -DHAK_VERSION='"$(VERSION)"'
 LDLIBS   := -pthread -ldl
-LDFLAGS  := -shared -Wl,-soname,libhakmem.so -Wl,--no-undefined -Wl,-z,relro,-z,now
+LDFLAGS  := -shared -Wl,-soname,libhakmem.so -Wl,--no-undefined -Wl,-z,relro,-z,now,-z,nodelete
 
 # ---- Variants: the same sources, other flags ---------------------------------------------------
 # The C tests are linked with everything but the C++ operators, and under names that do not replace

@@ -12,6 +12,9 @@
 #include "mid/big.h"
 #include "slab/legacy.h"
 
+/* The largest front_refill: a list may be that much longer than its cap. */
+#define LONGEST_REFILL 1024
+
 /* Steps until a countdown that nobody has armed runs out: never. */
 #define UNBOUNDED ((uint64_t)1 << 62)
 
@@ -118,27 +121,29 @@ static void *alloc_class(unsigned class, int *zeroed)
     return hak_ace_is_direct(class) ? alloc_direct(front, class, zeroed) : alloc_mid(front, class);
 }
 
-static void *alloc_slow(size_t bytes, int *zeroed)
+static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
     hak_library_start();
     unsigned class = hak_class_of(bytes);
-    *zeroed = class == HAK_CLASS_NONE;
-    void *block = *zeroed ? hak_big_alloc(bytes, 1) : alloc_class(class, zeroed);
+    *zeroed = 0;
+    void *block = class == HAK_CLASS_NONE ? hak_big_alloc(bytes, 1, site, zeroed)
+                                          : alloc_class(class, zeroed);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
 
+/* Both are reached by a jump from malloc or calloc, so the return address is the site. */
 HAK_NOINLINE void *hak_malloc_slow(size_t bytes)
 {
     int zeroed;
-    return alloc_slow(bytes, &zeroed);
+    return alloc_slow(bytes, (uintptr_t)__builtin_return_address(0), &zeroed);
 }
 
-void *hak_calloc_slow(size_t bytes)
+HAK_NOINLINE void *hak_calloc_slow(size_t bytes)
 {
     int zeroed;
-    void *block = alloc_slow(bytes, &zeroed);
+    void *block = alloc_slow(bytes, (uintptr_t)__builtin_return_address(0), &zeroed);
     return block != NULL && !zeroed ? memset(block, 0, bytes) : block;
 }
 
@@ -162,11 +167,6 @@ static unsigned length_up_to(void *list, unsigned most)
     return count;
 }
 
-static unsigned length_of(void *list)
-{
-    return length_up_to(list, ~0u);
-}
-
 static void give_back(struct hak_front *front, unsigned class, void *list)
 {
     if (class < hak_classes.tiny_count)
@@ -177,7 +177,12 @@ static void give_back(struct hak_front *front, unsigned class, void *list)
 
 static void drain(struct hak_front *front, unsigned class, void *list)
 {
-    unsigned blocks = length_of(list);
+    unsigned most = 2 * hak_policy_now()->front_cap[class] + LONGEST_REFILL;
+    unsigned blocks = length_up_to(list, most);
+    if (hak_unlikely(blocks == most)) { /* a block freed twice closes a list to a ring */
+        hak_integrity(HAK_INTEGRITY_COUNT, list, blocks, most);
+        return;
+    }
     hak_count_class(front->block, class, drains, 1);
     hak_count_class(front->block, class, drained, blocks);
     hak_probe_drain(class, blocks, 0);

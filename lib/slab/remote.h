@@ -30,6 +30,10 @@ HAK_INLINE int hak_remote_is_queued(const struct hak_slab *slab)
  * is none left. Slabs that have moved on are passed to where they belong. */
 struct hak_slab *hak_remote_next(uint32_t owner);
 
+/* A thread with this tag begins; it ends, all its slabs being released or published. */
+void hak_remote_open(uint32_t owner);
+void hak_remote_close(uint32_t owner);
+
 /* A cheap look whether hak_remote_next() would find anything. */
 int hak_remote_waiting(uint32_t owner);
 

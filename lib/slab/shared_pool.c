@@ -339,6 +339,7 @@ struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block
     struct hak_slab *slab = hak_slab_of_unit(unit);
     add(&pools[class].unowned, -1);
     hak_slab_set_owner(slab, owner);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with slab/remote's announce() */
     hak_remote_take(slab);
     hak_count_class(block, class, adopts, 1);
     hak_probe_adopt(class, (uintptr_t)hak_superslab_of(slab));

@@ -132,14 +132,35 @@ static void take_run(struct hak_slab *slab, size_t unit, void **list)
     slab->used = (uint16_t)(slab->used - count);
 }
 
+/* A slab may have been published while blocks of it lay in the front. */
+static int is_published(uint32_t word, unsigned class)
+{
+    uint32_t tag = word >> HAK_TAG_SHIFT;
+    return word != 0 && (word & HAK_CLASS_MASK) == class &&
+           (tag < HAK_BLOCK_CAPACITY || tag == HAK_TAG_NOBODY);
+}
+
+static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block);
+
+static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void **list)
+{
+    void *block = *list;
+    *list = *(void **)block;
+    put_in_outbox(heap, unit, class, block);
+}
+
 void hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list)
 {
     while (list != NULL) {
         size_t unit = hak_unit_of(list);
-        if (hak_unlikely(unit >= hak_zone.units ||
-                         hak_load_relaxed(&hak_zone.map[unit]) != hak_unit_word(heap->tag, class))) {
-            hak_integrity(HAK_INTEGRITY_FREE_LINK, list, unit, class);
-            return; /* whatever follows such a link is not ours to follow */
+        uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+        if (hak_unlikely(word != hak_unit_word(heap->tag, class))) {
+            if (!is_published(word, class)) {
+                hak_integrity(HAK_INTEGRITY_FREE_LINK, list, unit, class);
+                return; /* whatever follows such a link is not ours to follow */
+            }
+            send_home(heap, unit, class, &list);
+            continue;
         }
         struct hak_slab *slab = hak_slab_of_unit(unit);
         take_run(slab, unit, &list);
@@ -235,7 +256,8 @@ static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, 
     *source = HAK_SOURCE_SHARED;
     if (acquire(heap, class))
         return take_from_partial(heap, class, want, list);
-    return 0;
+    *source = HAK_SOURCE_ADOPT;
+    return adopt_some(heap, class) ? take_from_partial(heap, class, want, list) : 0;
 }
 
 unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list)
@@ -270,10 +292,9 @@ static void send(struct hak_outbox *out)
     out->count = 0;
 }
 
-void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block)
+static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block)
 {
     struct hak_outbox *out = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
-    hak_count_class(heap->block, class, remote_frees, 1);
     if (out->count != 0 && out->unit != unit)
         send(out);
     if (out->count == 0) {
@@ -285,6 +306,12 @@ void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, vo
     out->head = block;
     if (++out->count >= OUTBOX_BLOCKS || out->count * hak_classes.size[class] >= OUTBOX_BYTES)
         send(out);
+}
+
+void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block)
+{
+    hak_count_class(heap->block, class, remote_frees, 1);
+    put_in_outbox(heap, unit, class, block);
 }
 
 void hak_tiny_free_homeless(size_t unit, unsigned class, void *block)
@@ -305,6 +332,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 {
     heap->tag = tag;
     heap->block = block;
+    hak_remote_open(tag);
 }
 
 static void leave_slab(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
@@ -329,6 +357,5 @@ void hak_tiny_end(struct hak_heap *heap)
             leave_slab(heap, bin, bin->full);
         bin->batch = 0;
     }
-    /* Whoever read us as the owner a moment ago may have queued a slab since. */
-    drain_remote(heap, 0);
+    hak_remote_close(heap->tag);
 }
