@@ -35,6 +35,7 @@ void hak_library_start(void);
 /* front/slow: what a miss, a full list or an unknown address leads to. */
 void *hak_malloc_slow(size_t bytes);
 void *hak_calloc_slow(size_t bytes); /* zeroed */
+void *hak_alloc_class(unsigned class);
 void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block); /* returns `block` */

@@ -130,6 +130,14 @@ static void *alloc_class(unsigned class, int *zeroed)
     return hak_ace_is_direct(class) ? alloc_direct(front, class, zeroed) : alloc_mid(front, class);
 }
 
+void *hak_alloc_class(unsigned class)
+{
+    int zeroed, saved = errno;
+    void *block = hak_front.head[class] != NULL ? pop(&hak_front, class) : alloc_class(class, &zeroed);
+    errno = block != NULL ? saved : ENOMEM;
+    return block;
+}
+
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
