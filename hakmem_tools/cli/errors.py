@@ -40,6 +40,7 @@ def say(message: str) -> None:
 
 def _known(error: BaseException) -> tuple[str, int] | None:
     """Message and exit code of an error that is not a defect of ours; None for one that is."""
+    from hakmem_tools.model.event_choice import UnknownEvent
     from hakmem_tools.model.settings import SettingError
     from hakmem_tools.native.header import LibraryNotFound
     from hakmem_tools.observe import source, target
@@ -47,7 +48,7 @@ def _known(error: BaseException) -> tuple[str, int] | None:
     text = str(error)
     if isinstance(error, Failure | target.CannotStart):
         return text, error.exit_code
-    if isinstance(error, SettingError | source.NoSuchProcess | target.CannotPreload):
+    if isinstance(error, SettingError | UnknownEvent | source.NoSuchProcess | target.CannotPreload):
         return text, USAGE
     if isinstance(error, source.TargetError | source.SourceUnavailable | LibraryNotFound):
         return text, MISSING

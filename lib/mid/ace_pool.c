@@ -261,13 +261,14 @@ static void put_block(struct shard *shard, struct run *run, void *block)
     }
 }
 
-void hak_ace_drain(unsigned class, struct hak_block *counts, void *list)
+void *hak_ace_drain(unsigned class, struct hak_block *counts, void *list, unsigned count)
 {
     struct shard *locked = NULL;
-    while (list != NULL) {
+    for (; list != NULL && count != 0; count--) {
         void *block = list;
         if (hak_unlikely(!is_block_of(class, block))) {
             hak_integrity(HAK_INTEGRITY_FREE_LINK, block, 0, class);
+            list = NULL;
             break;
         }
         list = *(void **)block;
@@ -287,6 +288,7 @@ void hak_ace_drain(unsigned class, struct hak_block *counts, void *list)
     }
     if (locked != NULL)
         hak_lock_release(&locked->lock);
+    return list;
 }
 
 void hak_ace_fork_prepare(void)
