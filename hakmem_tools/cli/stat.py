@@ -110,6 +110,6 @@ def _until_end(opened: OpenTarget) -> Snapshot:
     if status != 0:
         say(f"{opened.launched.command} ended with status {status}")
     if not last:
-        raise Failure(f"{reason[0]}; a static or set-user-id program ignores LD_PRELOAD", MISSING)
+        raise Failure(f"{reason[0]} (a static or set-user-id program ignores LD_PRELOAD)", MISSING)
     with last[0] as source:
         return source.final_snapshot()

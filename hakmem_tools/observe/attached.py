@@ -135,14 +135,15 @@ def parse_uprobe_events(text: str) -> Iterator[Attachment]:
 
 
 def breakpoint_at(process: Process, mapped: MappedFile, site: UsdtSite) -> bool | None:
-    """Whether somebody is attached to a site in this process; None when its memory says neither.
+    """Whether somebody is attached to a site in this process.
 
-    Raises NotPermitted, TargetGone.
+    None when its memory says neither, or may not be read (Yama permits it to root and parents
+    only). Raises TargetGone.
     """
     try:
         descriptor = process.open("mem")
     except PermissionError:
-        raise process.not_permitted() from None
+        return None
     try:
         byte = os.pread(descriptor, 1, mapped.bias + site.address)
     except OSError:

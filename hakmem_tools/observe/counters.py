@@ -196,8 +196,8 @@ class CountersSource:
     def _why_no_page(self) -> str:
         if any("libhakmem" in row.path for row in self._process.maps()):
             return (
-                f"process {self.pid} runs libhakmem but shows no counters page; "
-                "start it without HAKMEM_PAGE=0"
+                f"process {self.pid} runs libhakmem but shows no counters page: it has not "
+                "allocated yet, or was started with HAKMEM_PAGE=0"
             )
         return (
             f"process {self.pid} does not run libhakmem; "

@@ -15,6 +15,7 @@ from collections.abc import Callable
 _SEIZE = 0x4206
 _LISTEN = 0x4208
 _CONT = 7
+_DETACH = 17
 _OPTION_TRACE_EXIT = 0x40
 _EVENT_EXIT = 6
 _EVENT_STOP = 128
@@ -34,6 +35,11 @@ def stop_at_exit(pid: int) -> bool:
     return _ptrace(_SEIZE, pid, _OPTION_TRACE_EXIT)
 
 
+def let_go(pid: int, status: int) -> None:
+    """Ends the tracing of a program that waitpid() has just found stopped; its signal passes."""
+    _ptrace(_DETACH, pid, 0 if status >> 16 else os.WSTOPSIG(status))
+
+
 def wait_stopping(pid: int, before_exit: Callable[[], None]) -> int:
     """Waits for the end of a program under stop_at_exit(); calls `before_exit` at its stop.
 
@@ -48,7 +54,7 @@ def wait_stopping(pid: int, before_exit: Callable[[], None]) -> int:
             try:
                 before_exit()
             finally:
-                _ptrace(_CONT, pid, 0)
+                let_go(pid, status)
         elif event == _EVENT_STOP:
             # A group stop lasts until SIGCONT; any other such stop is the tracer's own.
             _ptrace(_LISTEN if number in _GROUP_STOPS else _CONT, pid, 0)

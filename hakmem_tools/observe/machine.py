@@ -11,6 +11,7 @@ import importlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ from hakmem_tools.observe.target import (
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 _PRIVILEGE = "hakmem_tools.observe.bpf.privilege"
-_PROGRAM = ("sleep", "60")
+#: Something that allocates: a program that never does has no page.
+_PROGRAM = (sys.executable, "-c", "import signal; signal.pause()")
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -104,7 +106,7 @@ def check_observing(library: Library) -> Iterator[Check]:
         launched = launch(_PROGRAM, environment, redirect=dict.fromkeys((0, 1, 2), null))
         os.close(null)
     except (CannotStart, CannotPreload) as error:
-        yield Check("counters page", FAILED, str(error), "install coreutils; move the library")
+        yield Check("counters page", FAILED, str(error), "move the library")
         return
     try:
         yield _check_page(lambda: await_page(launched))

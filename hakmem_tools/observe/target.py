@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hakmem_tools.observe.counters import CountersSource
-from hakmem_tools.observe.exit_stop import stop_at_exit, wait_stopping
+from hakmem_tools.observe.exit_stop import let_go, stop_at_exit, wait_stopping
 from hakmem_tools.observe.proc import Process
 from hakmem_tools.observe.source import NoPage, NoSuchProcess, NotPermitted, TargetGone
 
@@ -76,6 +76,7 @@ class Launched:
         self.status: int | None = None
         self._gate = gate
         self._errors = errors
+        self._stops_at_exit = False
         self.command = command
 
     def release(self) -> None:
@@ -90,22 +91,28 @@ class Launched:
             self._errors = -1
             code = pipe.read()
         if code:
-            os.waitpid(self.pid, 0)
-            self.status = 127
+            self.status = self._reap()
             raise CannotStart(self.command, OSError(int(code), os.strerror(int(code))))
+
+    def _reap(self) -> int:
+        if self._stops_at_exit:
+            return wait_stopping(self.pid, lambda: None)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def poll(self) -> int | None:
         """Its exit status (negative: the signal that ended it), or None while it runs."""
         if self.status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid != 0:
+            if pid != 0 and os.WIFSTOPPED(status):  # an interrupted wait_stopping()
+                let_go(self.pid, status)
+            elif pid != 0:
                 self.status = os.waitstatus_to_exitcode(status)
         return self.status
 
     def wait(self) -> int:
         """Waits for its end; the exit status as for poll()."""
         if self.status is None:
-            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            self.status = self._reap()
         return self.status
 
     def wait_stopping(self, before_exit: Callable[[], None]) -> int:
@@ -113,9 +120,9 @@ class Launched:
 
         Where ptrace is not permitted, `before_exit` is called again and again while it runs.
         """
-        stops = stop_at_exit(self.pid)
+        self._stops_at_exit = stop_at_exit(self.pid)
         self.release()
-        if stops:
+        if self._stops_at_exit:
             self.status = wait_stopping(self.pid, before_exit)
             return self.status
         pause_s = _PAUSE_S
@@ -184,6 +191,7 @@ def _become(
     except BaseException:
         os.write(errors, str(errno.EINVAL).encode())
     finally:
+        os.close(errors)  # before the stop at its exit: the parent waits for the pipe's end
         os._exit(127)
 
 

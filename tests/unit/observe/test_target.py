@@ -49,6 +49,13 @@ def test_a_program_that_does_not_start_ends_as_in_a_shell(command: str, code: in
     assert caught.value.exit_code == code
 
 
+def test_a_held_program_that_does_not_start_is_told_at_its_release() -> None:
+    launched = launch(["no-such-command-here"], dict(os.environ), hold=True)
+    with pytest.raises(CannotStart, match="no such command"):
+        launched.wait_stopping(lambda: None)
+    assert launched.poll() == 127
+
+
 def test_a_held_program_waits_for_its_release() -> None:
     reading, writing = os.pipe()
     launched = launch(["echo", "hello"], dict(os.environ), redirect={1: writing}, hold=True)
@@ -80,6 +87,32 @@ def test_signals_reach_a_program_that_will_be_stopped_at_its_end() -> None:
     assert launched.wait_stopping(lambda: None) == 5
     launched = launch(["sh", "-c", "kill -TERM $$"], dict(os.environ), hold=True)
     assert launched.wait_stopping(lambda: None) == -signal.SIGTERM
+
+
+def test_a_program_can_be_ended_when_reading_at_its_stop_has_failed() -> None:
+    launched = launch(["true"], dict(os.environ), hold=True)
+
+    def fail() -> None:
+        raise RuntimeError("cannot be read")
+
+    with pytest.raises(RuntimeError):
+        launched.wait_stopping(fail)
+    launched.end()
+    assert launched.status is not None
+
+
+def test_an_interrupted_wait_lets_the_programs_signals_through() -> None:
+    script = "kill -USR1 $PPID; kill -TERM $$; exit 6"
+    launched = launch(["sh", "-c", script], dict(os.environ), hold=True)
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            launched.wait_stopping(lambda: None)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    while launched.poll() is None:
+        os.sched_yield()
+    assert launched.status == -signal.SIGTERM
 
 
 def test_a_program_stopped_by_job_control_goes_on_when_continued() -> None:
