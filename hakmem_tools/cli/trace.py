@@ -50,16 +50,16 @@ def command(
     when events were lost. Ctrl-C detaches and leaves the target running.
     """
     from hakmem_tools.cli.trace_text import Printer
-    from hakmem_tools.observe.bpf.tracing import check_request
+    from hakmem_tools.observe.bpf.tracing import TraceRequest, open_trace
 
     positive("-d", 1 if seconds is None else seconds)
     positive("-n", 1 if count is None else count)
-    # A wrong name, or no privilege, is told before anything starts.
-    check_request(wanted, target.lib, started=bool(target.command))
+    request = TraceRequest(wanted, target.lib, bool(target.command), stacks, children)
+    request.check()  # a wrong name, or no privilege, is told before anything starts
     with (
         Sink(path, force) as sink,
         open_target(target, hold=True) as opened,
-        _open_trace(target, opened, wanted, stacks, children) as trace,
+        open_trace(opened.pid, request) as trace,
         asked_to_stop() as stopped,
     ):
         ended = _let_run(opened)
@@ -70,17 +70,6 @@ def command(
         if stopped():
             raise KeyboardInterrupt
         return _verdict(trace, opened)
-
-
-def _open_trace(
-    target: TargetSpec, opened: OpenTarget, wanted: str | None, stacks: bool, children: bool
-) -> Trace:
-    from hakmem_tools.observe.bpf.tracing import open_trace
-
-    started = opened.launched is not None
-    return open_trace(
-        opened.pid, wanted, target.lib, started=started, stacks=stacks, children=children
-    )
 
 
 def _let_run(opened: OpenTarget) -> Callable[[], bool]:

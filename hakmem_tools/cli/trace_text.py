@@ -72,7 +72,7 @@ def summary_record(accounts: Accounts, trace: Trace, pid: int) -> dict[str, Any]
         "program_ns": accounts.cost.program_ns,
         "overhead_ns": accounts.cost.overhead_ns,
         "overhead_range_ns": list(accounts.cost.overhead_range_ns),
-        "missing": list(trace.watch.missing),
+        "missing": list(trace.missing),
     }
 
 
@@ -84,4 +84,4 @@ def _summary_lines(accounts: Accounts, trace: Trace) -> list[str]:
         f"{counts}; {trace.shown} shown, {accounts.lost.total} lost, in {seconds:.3f} s",
         f"cost the target an estimated {low:.1f} to {high:.1f} ms ({trace.watch.tier})",
     ]
-    return lines + [f"missing: {sentence}" for sentence in trace.watch.missing]
+    return lines + [f"missing: {sentence}" for sentence in trace.missing]

@@ -45,7 +45,8 @@ def choose_events(wanted: str | None, descriptors: Descriptors) -> frozenset[str
         return frozenset(known)
     for name in names or [""]:
         if name not in known:
-            raise UnknownEvent(f"--event {name or repr(wanted)}: no such event; {_near(name, known)}")
+            given = name or repr(wanted)
+            raise UnknownEvent(f"--event {given}: no such event; {_near(name, known)}")
     return frozenset(names)
 
 

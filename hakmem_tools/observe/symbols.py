@@ -12,6 +12,7 @@ import bisect
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 
 import msgspec
@@ -166,9 +167,13 @@ def _cached(_key: tuple[int, int, int, int], read: _Reader) -> SymbolTable:
 class ProcessSymbols:
     """Tells the addresses of one process. Close it, or use it as a context manager."""
 
-    def __init__(self, pid: int) -> None:
-        """Never fails: a process that cannot be looked into has bare addresses only."""
+    def __init__(self, pid: int, remembered: Callable[[int], list[Mapping]] | None = None) -> None:
+        """Never fails: a process that cannot be looked into has bare addresses only.
+
+        `remembered` gives the mappings of a process that has ended, where somebody noted them.
+        """
         self.pid = pid
+        self._remembered = remembered
         self._process: Process | None
         try:
             self._process = Process(pid)
@@ -192,10 +197,11 @@ class ProcessSymbols:
 
     def refresh(self) -> None:
         """Takes the maps anew; keeps the old ones when the process has ended."""
-        try:
+        mappings: list[Mapping] = []
+        with suppress(TargetGone, NotPermitted, OSError):
             mappings = self._process.maps() if self._process is not None else []
-        except (TargetGone, NotPermitted, OSError):
-            return
+        if not mappings and self._remembered is not None:
+            mappings = self._remembered(self.pid)
         if mappings:
             self._mappings = mappings
             self._starts = [mapping.start for mapping in mappings]

@@ -8,9 +8,9 @@ from __future__ import annotations
 import msgspec
 
 #: What a hit costs its thread beside the program's own time: the trap, in and out. Measured on
-#: small x86-64 virtual machines; other machines differ by about so much either way.
-TRAP_NS = 560
-TRAP_ERROR = 0.4
+#: a small x86-64 virtual machine, idle (530) and overloaded (800).
+TRAP_NS = 650
+TRAP_ERROR = 0.3
 #: A program's own time a hit, where the kernel does not measure it.
 PROGRAM_NS = 100
 

@@ -109,7 +109,7 @@ class Program:
 
     def map(self, name: str) -> Any:
         """One of the program's maps, as bcc presents it."""
-        return self._module[name]
+        return self._module[name.encode()]
 
     def per_cpu_array(self, name: str) -> list[int]:
         """Values of a per-CPU array, each the sum over the CPUs."""

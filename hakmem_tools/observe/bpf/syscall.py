@@ -28,6 +28,10 @@ _STATS_RUN_TIME = 0
 _PERF_IOC_ENABLE = 0x2400
 _PERF_IOC_SET_BPF = 0x40042408
 _PERF_FLAG_FD_CLOEXEC = 8
+_PERF_TYPE_SOFTWARE = 1
+_PERF_COUNT_DUMMY = 9
+# Bits of perf_event_attr: inherit, exclude_kernel, mmap, comm, task, mmap2, comm_exec.
+_MAPPING_FLAGS = (1, 5, 8, 9, 13, 23, 24)
 _UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe")
 _REF_CTR_SHIFT = 32  # format/ref_ctr_offset: config:32-63
 
@@ -108,6 +112,15 @@ def create_multi_link(
 def enable_run_time_stats() -> int:
     """Lets the kernel measure all BPF programs' own run time while the descriptor is open."""
     return _bpf(_BPF_ENABLE_STATS, struct.pack("<I", _STATS_RUN_TIME))
+
+
+def open_mapping_event(pid: int, cpu: int) -> int:
+    """A perf event that records which code a process and its children map while on one CPU."""
+    attributes = bytearray(120)
+    struct.pack_into("<IIQ", attributes, 0, _PERF_TYPE_SOFTWARE, 120, _PERF_COUNT_DUMMY)
+    struct.pack_into("<Q", attributes, 40, sum(1 << bit for bit in _MAPPING_FLAGS))
+    buffer = ctypes.create_string_buffer(bytes(attributes), len(attributes))
+    return _syscall(_NR_PERF_EVENT_OPEN, buffer, pid, cpu, -1, _PERF_FLAG_FD_CLOEXEC)
 
 
 def open_uprobe_event(program: int, path: str, offset: int, semaphore: int, pid: int | None) -> int:

@@ -20,9 +20,10 @@ from hakmem_tools.observe.bpf.accounts import Accounts
 from hakmem_tools.observe.bpf.generate import Purpose
 from hakmem_tools.observe.bpf.library import LibraryFile, open_library_file, open_mapped_library
 from hakmem_tools.observe.bpf.loader import import_bcc
+from hakmem_tools.observe.bpf.mapping_log import MappingLog
 from hakmem_tools.observe.bpf.namespace import own_namespace
 from hakmem_tools.observe.bpf.privilege import check_privilege
-from hakmem_tools.observe.bpf.watch import Watch
+from hakmem_tools.observe.bpf.watch import Watch, no_probe
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.source import NoPage, SourceUnavailable
 from hakmem_tools.observe.symbols import Frame, ProcessSymbols
@@ -30,6 +31,8 @@ from hakmem_tools.observe.symbols import Frame, ProcessSymbols
 #: Fired once when the library starts in a process: whether it ever did is seen from its count.
 _LIFE_SIGN = "policy_publish"
 _TURN_S = 0.05
+#: Processes whose symbols are kept at hand: each holds an open directory.
+_PROCESSES = 64
 
 
 class TracedEvent(msgspec.Struct, frozen=True):
@@ -40,37 +43,54 @@ class TracedEvent(msgspec.Struct, frozen=True):
     truncated: bool = False
 
 
+class TraceRequest(msgspec.Struct, frozen=True):
+    """What somebody wants to see: events by name, of a program that is `started` or one that
+    runs, under the library at `lib` (None: ours).
+    """
+
+    wanted: str | None
+    lib: str | None
+    started: bool
+    stacks: bool = False
+    children: bool = False
+
+    def check(self) -> None:
+        """What can be told before anything starts: no privilege, no bcc, a wrong event name.
+
+        A running process may have another library with other names: it is asked later. Raises
+        SourceUnavailable, UnknownEvent, LibraryNotFound.
+        """
+        if self.started:
+            choose_events(self.wanted, open_library(self.lib).descriptors)
+        check_privilege()
+        import_bcc()
+
+
 class Trace:
     """One attached trace. Close it, or use it as a context manager."""
 
     def __init__(
-        self,
-        library: LibraryFile,
-        descriptors: Descriptors,
-        names: frozenset[str],
-        pid: int,
-        *,
-        stacks: bool = False,
-        children: bool = False,
+        self, library: LibraryFile, descriptors: Descriptors, pid: int, request: TraceRequest
     ) -> None:
-        """Attaches to `pid`, which may not have mapped the library yet.
-
-        Raises SourceUnavailable, TargetGone.
-        """
-        self._names = names
+        """Attaches to `pid`. Raises SourceUnavailable, UnknownEvent, TargetGone."""
+        self._names = choose_events(request.wanted, descriptors)
         self._life_sign = frozenset((_LIFE_SIGN,)) & {p.name for p in descriptors.probes}
         purpose = Purpose(
             counted=self._life_sign,
-            streamed=names,
+            streamed=self._names,
             pid=pid,
-            children=children,
-            stacks=stacks,
+            children=request.children,
+            stacks=request.stacks,
             namespace=own_namespace(),
         )
         self.shown = 0
         self.watch = Watch(library, descriptors, purpose)
+        if self._names <= self.watch.absent:
+            self.watch.close()
+            raise no_probe(library, self._names)
         self.start_ns = self.end_ns = self.watch.start_ns
         self._symbols: dict[int, ProcessSymbols] = {}
+        self._mappings = _mapping_log(pid) if request.stacks and request.started else None
 
     def batches(
         self,
@@ -92,6 +112,8 @@ class Trace:
                 self.watch.detach()
             left_s = _TURN_S if deadline is None else min(_TURN_S, max(0, deadline - clock()))
             found = self.watch.events(0 if last else left_s)
+            if self._mappings is not None:
+                self._mappings.take()
             batch = [self._told(event) for event in found[: self._room(count)]]
             self.shown += len(batch)
             if batch:
@@ -113,6 +135,13 @@ class Trace:
         )
 
     @property
+    def missing(self) -> tuple[str, ...]:
+        """One sentence for each thing that this trace could not tell."""
+        lost = self._mappings.lost if self._mappings is not None else 0
+        told = (f"modules of stacks: {lost} mappings were made faster than noted",) if lost else ()
+        return self.watch.missing + told
+
+    @property
     def library_ran(self) -> bool:
         """Whether anything shows that the library ran while we watched."""
         return not self._life_sign or any(self.watch.accounts().counts.values())
@@ -120,6 +149,8 @@ class Trace:
     def close(self) -> None:
         """Detaches; may be called twice."""
         self.watch.close()
+        if self._mappings is not None:
+            self._mappings.close()
         for symbols in self._symbols.values():
             symbols.close()
         self._symbols.clear()
@@ -133,52 +164,44 @@ class Trace:
     def _told(self, event: Event) -> TracedEvent:
         if not self.watch.purpose.stacks:
             return TracedEvent(event)
-        symbols = self._symbols.get(event.pid)
-        if symbols is None:
-            symbols = self._symbols[event.pid] = ProcessSymbols(event.pid)
-        frames, truncated = symbols.stack(event.stack)
+        frames, truncated = self._symbols_of(event.pid).stack(event.stack)
         return TracedEvent(event, frames, truncated or event.truncated)
 
-
-def check_request(wanted: str | None, lib: str | None, *, started: bool) -> None:
-    """What can be told before anything starts: no privilege, no bcc, and a wrong event name.
-
-    A running process may have another library with other names: it is asked later. Raises
-    SourceUnavailable, UnknownEvent, LibraryNotFound.
-    """
-    if started:
-        choose_events(wanted, open_library(lib).descriptors)
-    check_privilege()
-    import_bcc()
+    def _symbols_of(self, pid: int) -> ProcessSymbols:
+        if pid not in self._symbols:
+            while len(self._symbols) >= _PROCESSES:
+                self._symbols.pop(next(iter(self._symbols))).close()
+            remembered = self._mappings.mappings if self._mappings is not None else None
+            self._symbols[pid] = ProcessSymbols(pid, remembered)
+        return self._symbols[pid]
 
 
-def open_trace(
-    pid: int,
-    wanted: str | None,
-    lib: str | None,
-    *,
-    started: bool,
-    stacks: bool = False,
-    children: bool = False,
-) -> Trace:
-    """Attaches to a process: a running one, or one that we have `started` and still hold.
+def open_trace(pid: int, request: TraceRequest) -> Trace:
+    """Attaches to a process: a running one, or one that we have started and still hold.
 
     Raises SourceUnavailable, UnknownEvent, TargetError, TargetGone.
     """
-    library, descriptors = _library_of(pid, lib, started)
+    library, descriptors = _library_of(pid, request)
     with library:
-        names = choose_events(wanted, descriptors)
-        return Trace(library, descriptors, names, pid, stacks=stacks, children=children)
+        return Trace(library, descriptors, pid, request)
 
 
-def _library_of(pid: int, lib: str | None, started: bool) -> tuple[LibraryFile, Descriptors]:
+def _mapping_log(pid: int) -> MappingLog | None:
+    """None where perf is not allowed: then only what still runs can be looked into."""
+    try:
+        return MappingLog(pid)
+    except OSError:
+        return None
+
+
+def _library_of(pid: int, request: TraceRequest) -> tuple[LibraryFile, Descriptors]:
     """The library that a process maps, or will map, and its tables.
 
     These come from the counters page; for a process without one, from our own library if it is
     the same build.
     """
-    if started:
-        own = open_library(lib)
+    if request.started:
+        own = open_library(request.lib)
         return open_library_file(own.path), own.descriptors
     try:
         with CountersSource(pid) as page:
@@ -186,7 +209,7 @@ def _library_of(pid: int, lib: str | None, started: bool) -> tuple[LibraryFile, 
     except NoPage as reason:
         library = open_mapped_library(pid)
         try:
-            own = open_library(lib)
+            own = open_library(request.lib)
             with open_library_file(own.path) as ours:
                 if ours.build_id == library.build_id is not None:
                     return library, own.descriptors

@@ -39,6 +39,14 @@ _BATCH = 20_000
 _NONE = 0xFFFFFFFF
 
 
+def no_probe(library: LibraryFile, names: frozenset[str]) -> SourceUnavailable:
+    """The error for a library without the probes that are wanted."""
+    return SourceUnavailable(
+        f"{library.name} has no probe {', '.join(sorted(names)) or 'at all'} (another version, or "
+        "built with BENCH_MINIMAL); `hakmem probes` lists what there is"
+    )
+
+
 class Watch:
     """Used by one thread at a time. Close it, or use it as a context manager."""
 
@@ -64,13 +72,10 @@ class Watch:
         self._attachment: Attachment | None = None
         self._ring: RingReader | None = None
         generated = generate(descriptors, library.sites, purpose, library.opens_function)
-        self._absent = generated.missing
+        self.absent = frozenset(generated.missing)
         self._functions = generated.functions
         if not generated.functions:
-            raise SourceUnavailable(
-                f"{library.name} has no probe {', '.join(generated.missing) or 'at all'} (another "
-                "version, or built with BENCH_MINIMAL); `hakmem probes` lists what there is"
-            )
+            raise no_probe(library, self.absent & purpose.streamed or self.absent)
         self._program: Program | None = Program(generated.text)
         try:
             self.tier = choose_tier(tier)
@@ -166,7 +171,9 @@ class Watch:
     @property
     def missing(self) -> tuple[str, ...]:
         """One sentence for each thing that this watch cannot tell."""
-        sentences = [f"{name}: this library has no site of the probe" for name in self._absent]
+        sentences = [
+            f"{name}: this library has no site of the probe" for name in sorted(self.absent)
+        ]
         if self.tier == "perf_uprobe":
             sentences.append(SLOW_DETACH)
         return tuple(sentences)
