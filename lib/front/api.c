@@ -100,8 +100,11 @@ static void *aligned(size_t align, size_t bytes)
     if (align <= 8 || (align == 16 && bytes > 8))
         return malloc(bytes);
     hak_library_start();
+    int zeroed;
     unsigned class = aligned_class_of(bytes, align);
-    return class != HAK_CLASS_NONE ? malloc(hak_classes.size[class]) : hak_big_alloc(bytes, align);
+    if (class != HAK_CLASS_NONE)
+        return malloc(hak_classes.size[class]);
+    return hak_big_alloc(bytes, align, (uintptr_t)__builtin_return_address(0), &zeroed);
 }
 
 HAK_API int posix_memalign(void **out, size_t align, size_t bytes)

@@ -13,23 +13,36 @@
 
 void *aligned_alloc(size_t align, size_t bytes);
 
-static HAK_COLD void *new_failed(const char *operator_name, size_t bytes, const void *tag)
+/* The runtime may have been loaded privately, behind a plugin. */
+static void *find_operator(const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    if (found != NULL)
+        return found;
+    void *runtime = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+    return runtime != NULL ? dlsym(runtime, name) : NULL;
+}
+
+static void *give_up(const void *nothrow)
+{
+    if (nothrow == NULL)
+        abort(); /* a C++ program without a C++ runtime that could throw */
+    return NULL;
+}
+
+static HAK_COLD void *new_failed(const char *operator_name, size_t bytes, const void *nothrow)
 {
     void *(*runtime)(size_t, const void *) =
-        (void *(*)(size_t, const void *))dlsym(RTLD_NEXT, operator_name);
-    if (runtime == NULL)
-        abort(); /* a C++ program without a C++ runtime */
-    return runtime(bytes, tag);
+        (void *(*)(size_t, const void *))find_operator(operator_name);
+    return runtime != NULL ? runtime(bytes, nothrow) : give_up(nothrow);
 }
 
 static HAK_COLD void *aligned_new_failed(const char *operator_name, size_t bytes, size_t align,
-                                         const void *tag)
+                                         const void *nothrow)
 {
     void *(*runtime)(size_t, size_t, const void *) =
-        (void *(*)(size_t, size_t, const void *))dlsym(RTLD_NEXT, operator_name);
-    if (runtime == NULL)
-        abort();
-    return runtime(bytes, align, tag);
+        (void *(*)(size_t, size_t, const void *))find_operator(operator_name);
+    return runtime != NULL ? runtime(bytes, align, nothrow) : give_up(nothrow);
 }
 
 #define NEW(name) \

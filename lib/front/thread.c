@@ -40,7 +40,10 @@ static struct {
 
 /* ---- the library --------------------------------------------------------------- */
 
-static void end_thread(void *front);
+static void end_thread(void *round);
+static void fork_prepare(void);
+static void fork_parent(void);
+static void fork_child(void);
 
 static void start_page(void)
 {
@@ -55,11 +58,15 @@ static void start_page(void)
 static void start_library(void)
 {
     hak_config_load(hak_os_environment());
-    hak_classes_build(&hak_classes, (enum hak_geometry)hak_knob(tiny_geometry), HAK_MIB);
+    hak_classes_build(&hak_classes, (enum hak_geometry)hak_knob(tiny_geometry),
+                      (size_t)hak_knob(mmap_threshold));
     hak_zone_start();
     start_page();
     hak_page_show_policy(
         hak_policy_publish(hak_classes.size, hak_classes.tiny_count, hak_classes.count));
+    /* As early as can be: prepare handlers run last to first, so that other libraries'
+     * may still allocate before ours takes the locks, and their child handlers after. */
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
     library.has_key = pthread_key_create(&library.key, end_thread) == 0;
 }
 
@@ -161,6 +168,7 @@ static void end_thread(void *round)
     hak_count_scalar(heap->block, threads_ended, 1);
     front->own_word = front->shared_word = HAK_NO_WORD;
     front->heap = NULL;
+    front->block = NULL; /* it will be another thread's */
     front->ended = 1;
     hak_lock_take(&threads.lock);
     hak_page_retire(heap->block);
@@ -206,8 +214,3 @@ static void fork_child(void)
     hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
 }
 
-__attribute__((constructor)) static void on_load(void)
-{
-    hak_library_start();
-    pthread_atfork(fork_prepare, fork_parent, fork_child);
-}

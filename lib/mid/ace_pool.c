@@ -12,6 +12,7 @@
 #include "mid/span.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "slab/superslab.h"
 
 #define SHARDS 4
 #define RUN_MOST_UNITS 8
@@ -223,10 +224,21 @@ unsigned hak_ace_refill(unsigned class, unsigned seat, struct hak_block *block, 
     }
     unsigned got = take_from(shard, want, list);
     hak_lock_release(&shard->lock);
+    if (got == 0) {
+        errno = ENOMEM;
+        return 0;
+    }
     hak_count_class(block, class, refills, 1);
     hak_count_class(block, class, refilled, got);
     hak_probe_refill(class, got, HAK_SOURCE_ACE);
     return got;
+}
+
+static int is_block_of(unsigned class, const void *block)
+{
+    size_t unit = hak_unit_of(block);
+    return unit < hak_zone.units &&
+           hak_load_relaxed(&hak_zone.map[unit]) == hak_unit_word(HAK_TAG_SHARED, class);
 }
 
 static int holds(const struct run *run, const void *block)
@@ -249,11 +261,16 @@ static void put_block(struct shard *shard, struct run *run, void *block)
     }
 }
 
-void hak_ace_drain(unsigned class, struct hak_block *counts, void *list)
+void *hak_ace_drain(unsigned class, struct hak_block *counts, void *list, unsigned count)
 {
     struct shard *locked = NULL;
-    while (list != NULL) {
+    for (; list != NULL && count != 0; count--) {
         void *block = list;
+        if (hak_unlikely(!is_block_of(class, block))) {
+            hak_integrity(HAK_INTEGRITY_FREE_LINK, block, 0, class);
+            list = NULL;
+            break;
+        }
         list = *(void **)block;
         struct run *run = run_of(block);
         struct shard *shard = &shards[class][run->shard];
@@ -266,9 +283,12 @@ void hak_ace_drain(unsigned class, struct hak_block *counts, void *list)
         }
         if (hak_likely(holds(run, block)))
             put_block(shard, run, block);
+        else
+            hak_integrity(HAK_INTEGRITY_COUNT, block, run->used, run->capacity);
     }
     if (locked != NULL)
         hak_lock_release(&locked->lock);
+    return list;
 }
 
 void hak_ace_fork_prepare(void)

@@ -1,12 +1,18 @@
 #include "mid/big.h"
 
 #include "core/counters.h"
+#include <sys/mman.h>
+
+#include "core/config.h"
+#include "mid/bigcache.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "os/purge.h"
 
 struct big_block {
     uintptr_t address; /* 0: an unused entry */
     size_t bytes;      /* mapped */
+    uintptr_t site;    /* return address of the call that asked for it */
 };
 
 /* Open addressing with linear probing; at most half full. */
@@ -15,7 +21,12 @@ static struct {
     struct big_block *entries;
     size_t capacity; /* a power of two, or 0 */
     size_t count;
+    size_t live_bytes, peak_bytes; /* of blocks in use: now, and at most so far */
 } table;
+
+/* Freed blocks may be kept up to what was in use at some time: then keeping them does
+ * not raise the peak of RSS. This much is free of that rule. */
+#define FREE_HEADROOM ((size_t)4 * HAK_MIB)
 
 #define FIRST_CAPACITY 256
 
@@ -36,12 +47,12 @@ static struct big_block *find(uintptr_t address)
     }
 }
 
-static void insert(uintptr_t address, size_t bytes)
+static void insert(uintptr_t address, size_t bytes, uintptr_t site)
 {
     size_t i = home_of(address);
     while (table.entries[i].address != 0)
         i = (i + 1) & (table.capacity - 1);
-    table.entries[i] = (struct big_block){address, bytes};
+    table.entries[i] = (struct big_block){address, bytes, site};
     table.count++;
 }
 
@@ -75,7 +86,7 @@ static int make_room(void)
     table.count = 0;
     for (size_t i = 0; i < old_capacity; i++)
         if (old[i].address != 0)
-            insert(old[i].address, old[i].bytes);
+            insert(old[i].address, old[i].bytes, old[i].site);
     if (old != NULL)
         hak_os.unmap(old, old_capacity * sizeof *old);
     return 0;
@@ -84,6 +95,10 @@ static int make_room(void)
 /* Maps with room to spare and gives back what lies before and behind. */
 static char *map_aligned(size_t bytes, size_t align)
 {
+    char *lucky = hak_os.map(NULL, bytes); /* newer kernels align large mappings themselves */
+    if (lucky == NULL || ((uintptr_t)lucky & (align - 1)) == 0)
+        return lucky;
+    hak_os.unmap(lucky, bytes);
     size_t spare = align > HAK_PAGE_BYTES ? align - HAK_PAGE_BYTES : 0, total;
     if (__builtin_add_overflow(bytes, spare, &total))
         return NULL;
@@ -99,31 +114,78 @@ static char *map_aligned(size_t bytes, size_t align)
     return aligned;
 }
 
-static void count_mapped(int64_t bytes, int blocks)
+/* Under the lock. */
+static void count_live(int64_t bytes, int blocks)
 {
-    hak_gauge_add(mapped_bytes, bytes);
+    table.live_bytes += (size_t)bytes;
+    table.peak_bytes = hak_max(table.peak_bytes, table.live_bytes);
     hak_gauge_add(big_live_bytes, bytes);
     hak_gauge_add(big_live_blocks, blocks);
 }
 
-void *hak_big_alloc(size_t bytes, size_t align)
+enum thp_policy { THP_OFF, THP_AUTO, THP_ON };
+
+#define HUGE_PAGE_BYTES (2 * HAK_MIB)
+/* In `auto`, blocks of this size range get huge pages: large enough to fill them, not so
+ * large that the program is likely to want address space rather than memory. */
+#define AUTO_HUGE_LEAST (2 * HAK_MIB)
+#define AUTO_HUGE_MOST (32 * HAK_MIB)
+
+static int wants_huge_pages(size_t bytes)
 {
-    size_t rounded = hak_align_up(hak_max(bytes, 1), HAK_PAGE_BYTES);
+    int64_t policy = hak_knob(thp);
+    return bytes >= HUGE_PAGE_BYTES &&
+           (policy == THP_ON ||
+            (policy == THP_AUTO && bytes >= AUTO_HUGE_LEAST && bytes <= AUTO_HUGE_MOST));
+}
+
+static char *map_fresh(size_t bytes, size_t align)
+{
+    int huge = wants_huge_pages(bytes);
+    char *block = map_aligned(bytes, huge ? hak_max(align, HUGE_PAGE_BYTES) : align);
+    if (block != NULL) {
+        if (huge) /* whole huge pages only: the tail keeps small ones */
+            hak_os.advise(block, bytes & ~(HUGE_PAGE_BYTES - 1), MADV_HUGEPAGE);
+        else if (hak_knob(thp) == THP_OFF)
+            hak_os.advise(block, bytes, MADV_NOHUGEPAGE);
+        hak_gauge_add(big_maps, 1);
+        hak_gauge_add(mapped_bytes, bytes);
+    }
+    return block;
+}
+
+/* From the BigCache, from the batch, or freshly mapped. */
+static char *find_or_map(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
+    char *block = NULL;
+    *zeroed = 0;
+    if (align <= HAK_PAGE_BYTES && hak_knob(bigcache))
+        block = hak_bigcache_get(bytes, site);
+    if (block == NULL && align <= HAK_PAGE_BYTES)
+        block = hak_purge_take(bytes);
+    if (block == NULL) {
+        *zeroed = 1;
+        block = map_fresh(bytes, align);
+    }
+    return block;
+}
+
+void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
     if (bytes > PTRDIFF_MAX) {
         errno = ENOMEM;
         return NULL;
     }
+    size_t rounded = hak_big_class_bytes(hak_align_up(hak_max(bytes, 1), HAK_PAGE_BYTES));
     char *block = NULL;
     hak_lock_take(&table.lock);
-    if (make_room() == 0 && (block = map_aligned(rounded, align)) != NULL)
-        insert((uintptr_t)block, rounded);
-    hak_lock_release(&table.lock);
-    if (block == NULL) {
+    if (make_room() == 0 && (block = find_or_map(rounded, align, site, zeroed)) != NULL)
+        insert((uintptr_t)block, rounded, site);
+    if (block != NULL)
+        count_live((int64_t)rounded, 1);
+    else
         errno = ENOMEM;
-        return NULL;
-    }
-    hak_gauge_add(big_maps, 1);
-    count_mapped((int64_t)rounded, 1);
+    hak_lock_release(&table.lock);
     return block;
 }
 
@@ -136,29 +198,54 @@ size_t hak_big_usable(const void *block)
     return bytes;
 }
 
+static void unmap(void *block, size_t bytes)
+{
+    hak_os.unmap(block, bytes);
+    hak_gauge_add(big_unmaps, 1);
+    hak_gauge_add(mapped_bytes, -(int64_t)bytes);
+}
+
+/* BigCache first; what it declines or pushes out goes to the batch. */
+static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
+{
+    uint64_t now_ns = hak_os_now_ns();
+    int kept = hak_bigcache_put(block, bytes, site, now_ns);
+    if (!kept && !hak_knob(batch))
+        unmap(block, bytes);
+    else if (!kept)
+        hak_purge_add(block, bytes, now_ns);
+    uint64_t age_ns = (uint64_t)hak_knob(bigcache_age_ms) * 1000000u;
+    size_t headroom = table.peak_bytes - table.live_bytes + FREE_HEADROOM;
+    size_t most = hak_min((size_t)hak_knob(bigcache_cap) << 20, headroom);
+    uint64_t not_before_ns = now_ns > age_ns ? now_ns - age_ns : 0;
+    for (struct hak_big_range out;
+         (out = hak_bigcache_evict(most, not_before_ns, now_ns)).address != NULL;)
+        hak_purge_add(out.address, out.bytes, now_ns);
+    hak_purge_limit(headroom - hak_min(headroom, hak_bigcache_bytes()), now_ns);
+    hak_purge_tick(now_ns);
+}
+
 int hak_big_free(void *block)
 {
     size_t bytes = 0;
     hak_lock_take(&table.lock);
-    struct big_block *entry = block != NULL ? find((uintptr_t)block) : NULL;
+    struct big_block *entry = find((uintptr_t)block);
     if (entry != NULL) {
         bytes = entry->bytes;
+        uintptr_t site = entry->site;
         remove_entry(entry);
+        count_live(-(int64_t)bytes, -1);
+        keep_or_batch(block, bytes, site);
     }
     hak_lock_release(&table.lock);
-    if (entry == NULL)
-        return -ENOENT;
-    hak_os.unmap(block, bytes);
-    hak_gauge_add(big_unmaps, 1);
-    count_mapped(-(int64_t)bytes, -1);
-    return 0;
+    return bytes != 0 ? 0 : -ENOENT;
 }
 
 void *hak_big_resize(void *block, size_t bytes)
 {
     if (bytes > PTRDIFF_MAX)
         return NULL;
-    size_t rounded = hak_align_up(bytes, HAK_PAGE_BYTES), old = 0;
+    size_t rounded = hak_big_class_bytes(hak_align_up(bytes, HAK_PAGE_BYTES)), old = 0;
     char *moved = NULL;
     hak_lock_take(&table.lock);
     struct big_block *entry = find((uintptr_t)block);
@@ -167,12 +254,13 @@ void *hak_big_resize(void *block, size_t bytes)
         moved = hak_os.remap(block, old, rounded);
     }
     if (moved != NULL) {
+        uintptr_t site = entry->site;
         remove_entry(entry);
-        insert((uintptr_t)moved, rounded);
+        insert((uintptr_t)moved, rounded, site);
+        hak_gauge_add(mapped_bytes, (int64_t)rounded - (int64_t)old);
+        count_live((int64_t)rounded - (int64_t)old, 0);
     }
     hak_lock_release(&table.lock);
-    if (moved != NULL)
-        count_mapped((int64_t)rounded - (int64_t)old, 0);
     return moved;
 }
 

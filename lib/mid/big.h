@@ -1,5 +1,8 @@
 /*
- * big.h - blocks above every class: mapped one by one.
+ * big.h - Big (L2): blocks from the mmap threshold up.
+ *
+ * The way back of a freed block: BigCache; if that declines, the madvise batch; unmapped
+ * only when it has been cold for long. The way of a request: the same, backwards.
  *
  * Owner: the process; a table under one lock knows every big block, so that nothing is
  * read from an address before we know that it is ours. Any thread. Sizes in bytes.
@@ -9,8 +12,9 @@
 
 #include "base/base.h"
 
-/* Zeroed memory at a multiple of `align` (a power of two); NULL with errno ENOMEM. */
-void *hak_big_alloc(size_t bytes, size_t align);
+/* Memory at a multiple of `align` (a power of two); NULL with errno ENOMEM. *zeroed tells
+ * whether it is all zero; `site` is the caller's return address. */
+void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed);
 /* Bytes that the program may use; 0: not a big block. */
 size_t hak_big_usable(const void *block);
 /* 0, or -ENOENT: not a big block. */

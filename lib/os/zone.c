@@ -7,7 +7,7 @@ struct hak_zone hak_zone;
 
 /* 512 GiB of zone cost 96 MiB of reserved tables; smaller zones are for address-space
  * limits that cannot bear that. */
-static const unsigned zone_lgs[] = {39, 36, 33, 30};
+static const unsigned zone_lgs[] = {39, 36, 33, 30, 28};
 
 /* Where the zone may lie: below the halves that valgrind and the sanitizers keep for
  * themselves, above what programs and runtimes use of the low terabyte. */
@@ -38,8 +38,13 @@ static struct {
     uint32_t kept[KEPT_LGS]; /* first unit + 1, or 0 */
 } zone;
 
+/* Tables take at most this part of a limited address space. */
+#define TABLE_SHARE 64
+
 static int reserve_tables(size_t units)
 {
+    if (units * TABLE_BYTES_PER_UNIT > hak_os_address_space() / TABLE_SHARE)
+        return -ENOMEM;
     char *tables = hak_os.reserve(units * TABLE_BYTES_PER_UNIT);
     if (tables == NULL)
         return -ENOMEM;
@@ -115,10 +120,12 @@ static size_t take_kept(size_t units, size_t align_units)
     if (index < 0 || align_units > units || zone.kept[index] == 0)
         return HAK_NO_UNIT;
     size_t unit = zone.kept[index] - 1;
-    if (hak_os.map(hak_unit_address(unit), units << HAK_UNIT_LG) == NULL)
+    errno = 0;
+    void *at = hak_os.map(hak_unit_address(unit), units << HAK_UNIT_LG);
+    if (at == NULL && errno != EEXIST) /* a range that somebody else has taken is let go */
         return HAK_NO_UNIT;
     zone.kept[index] = hak_zone.next[unit];
-    return unit;
+    return at != NULL ? unit : HAK_NO_UNIT;
 }
 
 size_t hak_zone_take(size_t units, size_t align_units)
@@ -136,8 +143,8 @@ void hak_zone_give(size_t unit, size_t units)
 {
     int index = kept_index(unit, units);
     hak_lock_take(&zone.lock);
-    hak_os.unmap(hak_unit_address(unit), units << HAK_UNIT_LG);
-    if (index >= 0) {
+    int error = hak_os.unmap(hak_unit_address(unit), units << HAK_UNIT_LG);
+    if (error == 0 && index >= 0) {
         hak_zone.next[unit] = zone.kept[index];
         zone.kept[index] = (uint32_t)unit + 1;
     }

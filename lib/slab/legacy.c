@@ -1,5 +1,6 @@
 #include "slab/legacy.h"
 
+#include "core/codes.h"
 #include "core/policy.h"
 #include "os/lock.h"
 
@@ -94,7 +95,14 @@ void hak_legacy_free(size_t unit, void *block)
 {
     struct mapping *m = (struct mapping *)hak_unit_address(unit);
     unsigned class = m->class;
+    size_t offset = (size_t)((char *)block - (char *)m) - HEADER_BYTES;
     hak_lock_take(&classes[class].lock);
+    if (hak_unlikely(m->used == 0 || offset >= m->carved * hak_classes.size[class] ||
+                     !hak_class_divides(class, (uint32_t)offset))) {
+        hak_lock_release(&classes[class].lock);
+        hak_integrity(HAK_INTEGRITY_BAD_FREE, block, offset, class);
+        return;
+    }
     *(void **)block = m->free;
     m->free = block;
     if (m->used-- == m->capacity)

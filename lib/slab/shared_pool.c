@@ -14,6 +14,7 @@ struct class_pool {
     struct hak_slotlist empty;     /* hints of EMPTY slots */
     struct hak_slotlist mailbox;   /* hints of PUBLISHED slots */
     uint32_t active;               /* slots of the class that are not EMPTY */
+    uint32_t peak;                 /* the most that `active` has been */
     uint32_t empty_count;          /* EMPTY slots */
     uint32_t unowned;              /* PUBLISHED slots */
     uint32_t registered;           /* SuperSlabs in `registry` */
@@ -47,9 +48,18 @@ static void add(uint32_t *count, int n)
     hak_add_relaxed(count, (uint32_t)n);
 }
 
+static void note_peak(unsigned class, uint32_t active)
+{
+    uint32_t peak = hak_load_relaxed(&pools[class].peak);
+    while (active > peak && !hak_cas_acq_rel(&pools[class].peak, &peak, active))
+        ;
+    if (active > peak)
+        hak_gauge_class_add(class, peak_slots, active - peak);
+}
+
 static void count_active(unsigned class, int n)
 {
-    add(&pools[class].active, n);
+    note_peak(class, hak_add_relaxed(&pools[class].active, (uint32_t)n) + (uint32_t)n);
     hak_gauge_class_add(class, active_slots, n);
     hak_gauge_class_add(class, mapped_class_bytes, n * (int64_t)HAK_UNIT_BYTES);
 }
@@ -339,6 +349,7 @@ struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block
     struct hak_slab *slab = hak_slab_of_unit(unit);
     add(&pools[class].unowned, -1);
     hak_slab_set_owner(slab, owner);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with slab/remote's announce() */
     hak_remote_take(slab);
     hak_count_class(block, class, adopts, 1);
     hak_probe_adopt(class, (uintptr_t)hak_superslab_of(slab));

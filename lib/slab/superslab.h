@@ -126,7 +126,8 @@ unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list);
 HAK_INLINE int hak_slab_holds(const struct hak_slab *slab, const void *block)
 {
     uintptr_t offset = (uintptr_t)block - (uintptr_t)hak_slab_blocks(slab);
-    return offset < HAK_UNIT_BYTES && hak_class_divides(slab->class, (uint32_t)offset);
+    return offset < (size_t)slab->carved * hak_classes.size[slab->class] &&
+           hak_class_divides(slab->class, (uint32_t)offset);
 }
 
 HAK_INLINE int hak_slab_has_room(const struct hak_slab *slab)

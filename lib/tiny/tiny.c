@@ -107,19 +107,19 @@ static void came_home(struct hak_heap *heap, struct hak_slab *slab)
         publish_last(heap, bin);
 }
 
-/* The run of blocks at the head of *list that lie in this slab goes to its free list. */
-static void take_run(struct hak_slab *slab, size_t unit, void **list)
+/* The run of blocks at the head of the list that lie in this slab, at most `most` of them,
+ * goes to its free list. Returns their number; 0 and an empty list after a bad link. */
+static unsigned take_run(struct hak_slab *slab, size_t unit, unsigned most, void **list)
 {
     void *block = *list, *free = slab->free;
     unsigned count = 0;
-    while (block != NULL && hak_unit_of(block) == unit) {
+    while (count < most && block != NULL && hak_unit_of(block) == unit) {
         void *next = *(void **)block;
         if (hak_unlikely(!hak_slab_holds(slab, block) || count == slab->used)) {
             hak_integrity(count == slab->used ? HAK_INTEGRITY_COUNT : HAK_INTEGRITY_FREE_LINK,
                           block, count, slab->used);
-            next = NULL;
-            block = NULL;
-            break;
+            *list = NULL;
+            return 0;
         }
         *(void **)block = free;
         free = block;
@@ -130,21 +130,44 @@ static void take_run(struct hak_slab *slab, size_t unit, void **list)
     slab->free = free;
     slab->free_count = (uint16_t)(slab->free_count + count);
     slab->used = (uint16_t)(slab->used - count);
+    return count;
 }
 
-void hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list)
+/* A slab may have been published while blocks of it lay in the front. */
+static int is_published(uint32_t word, unsigned class)
 {
-    while (list != NULL) {
+    uint32_t tag = word >> HAK_TAG_SHIFT;
+    return word != 0 && (word & HAK_CLASS_MASK) == class &&
+           (tag < HAK_BLOCK_CAPACITY || tag == HAK_TAG_NOBODY);
+}
+
+static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block);
+
+static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void **list)
+{
+    void *block = *list;
+    *list = *(void **)block;
+    put_in_outbox(heap, unit, class, block);
+}
+
+void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
+{
+    while (list != NULL && count != 0) {
         size_t unit = hak_unit_of(list);
-        if (hak_unlikely(unit >= hak_zone.units ||
-                         hak_load_relaxed(&hak_zone.map[unit]) != hak_unit_word(heap->tag, class))) {
+        uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+        if (hak_likely(word == hak_unit_word(heap->tag, class))) {
+            struct hak_slab *slab = hak_slab_of_unit(unit);
+            count -= take_run(slab, unit, count, &list);
+            came_home(heap, slab);
+        } else if (is_published(word, class)) {
+            send_home(heap, unit, class, &list);
+            count--;
+        } else {
             hak_integrity(HAK_INTEGRITY_FREE_LINK, list, unit, class);
-            return; /* whatever follows such a link is not ours to follow */
+            return NULL; /* whatever follows such a link is not ours to follow */
         }
-        struct hak_slab *slab = hak_slab_of_unit(unit);
-        take_run(slab, unit, &list);
-        came_home(heap, slab);
     }
+    return list;
 }
 
 /* Takes in what others have freed. Returns 1 if `class` got blocks. */
@@ -155,8 +178,10 @@ static int drain_remote(struct hak_heap *heap, unsigned class)
     if (!hak_remote_waiting(heap->tag))
         return 0;
     while ((slab = hak_remote_next(heap->tag)) != NULL) {
-        unsigned count = hak_remote_take(slab);
         unsigned of_class = slab->class;
+        unsigned count = hak_remote_count(slab);
+        if (count == slab->used || slab->free == NULL) /* else when the free list runs out */
+            hak_remote_take(slab);
         hak_count_class(heap->block, of_class, remote_drains, 1);
         hak_count_class(heap->block, of_class, remote_drained, count);
         hak_probe_remote_drain(of_class, count, slab->used == 0);
@@ -174,7 +199,7 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
     struct hak_tiny_bin *bin = &heap->bins[class];
     struct hak_slab *slab;
     while ((slab = bin->partial) != NULL) {
-        if (!hak_slab_has_room(slab))
+        if (slab->free == NULL)
             hak_remote_take(slab);
         unsigned got = hak_slab_take(slab, want, list);
         if (!hak_slab_has_room(slab)) {
@@ -235,7 +260,8 @@ static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, 
     *source = HAK_SOURCE_SHARED;
     if (acquire(heap, class))
         return take_from_partial(heap, class, want, list);
-    return 0;
+    *source = HAK_SOURCE_ADOPT;
+    return adopt_some(heap, class) ? take_from_partial(heap, class, want, list) : 0;
 }
 
 unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list)
@@ -266,31 +292,37 @@ static void send(struct hak_outbox *out)
 {
     if (out->count == 0)
         return;
-    hak_remote_push(out->unit, out->head, out->tail);
-    out->count = 0;
+    hak_remote_push(out->unit, out->head, out->tail, out->count);
+    out->count = out->room = 0;
+}
+
+static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block)
+{
+    struct hak_outbox *out = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
+    if (hak_unlikely(out->unit != unit || out->room == 0)) {
+        send(out);
+        out->unit = unit;
+        out->head = NULL;
+        out->tail = block;
+        out->count = 0;
+        out->room = (uint32_t)hak_max(hak_min(OUTBOX_BYTES / hak_classes.size[class], OUTBOX_BLOCKS), 1);
+    }
+    *(void **)block = out->head;
+    out->head = block;
+    out->count++;
+    out->room--;
 }
 
 void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block)
 {
-    struct hak_outbox *out = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
     hak_count_class(heap->block, class, remote_frees, 1);
-    if (out->count != 0 && out->unit != unit)
-        send(out);
-    if (out->count == 0) {
-        out->unit = unit;
-        out->tail = block;
-        out->head = NULL;
-    }
-    *(void **)block = out->head;
-    out->head = block;
-    if (++out->count >= OUTBOX_BLOCKS || out->count * hak_classes.size[class] >= OUTBOX_BYTES)
-        send(out);
+    put_in_outbox(heap, unit, class, block);
 }
 
 void hak_tiny_free_homeless(size_t unit, unsigned class, void *block)
 {
     hak_gauge_class_add(class, remote_frees, 1);
-    hak_remote_push(unit, block, block);
+    hak_remote_push(unit, block, block, 1);
 }
 
 void hak_tiny_flush_outbox(struct hak_heap *heap)
@@ -305,6 +337,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 {
     heap->tag = tag;
     heap->block = block;
+    hak_remote_open(tag);
 }
 
 static void leave_slab(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
@@ -329,6 +362,5 @@ void hak_tiny_end(struct hak_heap *heap)
             leave_slab(heap, bin, bin->full);
         bin->batch = 0;
     }
-    /* Whoever read us as the owner a moment ago may have queued a slab since. */
-    drain_remote(heap, 0);
+    hak_remote_close(heap->tag);
 }

@@ -98,7 +98,7 @@ __attribute__((unused)) static bool check_text(const char *file, int line, const
     char text[512];
     if (got && want && strcmp(got, want) == 0)
         return true;
-    snprintf(text, sizeof text, "%s is \"%s\", wanted \"%s\"", what, got ? got : "(null)",
+    snprintf(text, sizeof text, "%s is \"%.200s\", wanted \"%.200s\"", what, got ? got : "(null)",
              want ? want : "(null)");
     check_fail(file, line, text);
     return false;
