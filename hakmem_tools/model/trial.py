@@ -20,7 +20,6 @@ class Phase(StrEnum):
 
     CALIBRATE = "calibrate"  # the reference against itself (A/A)
     MEASURE = "measure"
-    VERIFY = "verify"  # fresh runs of a winner against the default
 
 
 class Status(StrEnum):

@@ -64,14 +64,15 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how exactly to measure. Times are seconds, `precision` is half an interval.
 
-    `blocks` is the most blocks to run (0: planned from the calibration's spread); `until` says when
-    an arm is done early: its verdict is settled, it differs from the reference, or its interval is
-    no wider than `precision` (which also ends it in the other two cases).
+    `blocks` is the most blocks to run; 0 plans them from the calibration's spread, so that a true
+    effect of `detect` is found nine times in ten. `until` says when an arm is done early: its
+    verdict is settled, or it differs from the reference, or (with a `precision` above 0, which ends
+    it in the other two cases as well) its interval is no wider than that.
     """
 
     blocks: int = 0
     max_time: float = 0.0
-    precision: float = 0.01
+    precision: float = 0.0
     until: str = "verdict"
     calibration: int = 8
     run_timeout: float = 600.0
@@ -83,7 +84,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         ranges: list[tuple[str, float, float, float]] = [
             ("blocks", self.blocks, 0, 100_000),
             ("max_time", self.max_time, 0, 30 * 86_400),
-            ("precision", self.precision, 0.0001, 1),
+            ("precision", self.precision, 0, 1),
             ("calibration", self.calibration, 3, 1000),
             ("run_timeout", self.run_timeout, 0.01, 7 * 86_400),
             ("level", self.level, 0.0001, 0.5),
@@ -96,6 +97,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         ]
         if self.until not in UNTIL:
             found.append(f"limits.until={self.until!r}: allowed is {', '.join(UNTIL)}")
+        if self.until == "precision" and not self.precision:
+            found.append("limits.until='precision' needs limits.precision, for instance 0.01")
         return found
 
 

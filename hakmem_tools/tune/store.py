@@ -244,6 +244,7 @@ class Store:
                     added += 1
             if added:
                 connection.execute("delete from look")
+                self._set("merged", True)
                 self._set("seconds", self.seconds + other.seconds)
         return added
 

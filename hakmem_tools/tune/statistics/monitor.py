@@ -67,6 +67,11 @@ class Monitor:
         """Every look so far."""
         return tuple(self._boundary.looks)
 
+    @property
+    def nominal(self) -> float:
+        """Level of each interval at the latest look; all of them together err with `level`."""
+        return self._boundary.nominal(interval_level(self.level, len(self.arms)))
+
     def freeze(self, effect: ArmEffect) -> None:
         """Stop following an arm: what was said of it at the last look stays said."""
         self._frozen[effect.arm] = effect
@@ -112,8 +117,7 @@ class Monitor:
         if estimate is None:
             reason = f"only {pairs} complete blocks: too few for an interval"
             return ArmEffect(arm=arm, pairs=pairs, reason=reason)
-        nominal = self._boundary.nominal(interval_level(self.level, len(self.arms)))
-        low, high = estimate.interval(nominal)
+        low, high = estimate.interval(self.nominal)
         if not math.isfinite(high - low) or high > 5.0:  # beyond e^5 it says nothing
             return ArmEffect(
                 arm=arm,
