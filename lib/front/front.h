@@ -19,6 +19,7 @@ struct hak_front {
     struct hak_block *block;
     struct hak_heap *heap; /* NULL before the thread's start and after its end */
     int64_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops */
+    uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
 };
 
