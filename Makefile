@@ -6,6 +6,7 @@
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 .SECONDARY:
+BUILD := build
 MAKEFLAGS += --no-print-directory --no-builtin-rules -j$(shell nproc)
 
 CC  := gcc
@@ -39,13 +40,13 @@ LIB_SOURCES   := $(wildcard lib/*/*.c)
 TEST_LIB      := $(filter-out lib/front/cxx.c,$(LIB_SOURCES))
 TEST_NAMES    := tests/c/names.syms
 C_TESTS       := $(basename $(notdir $(wildcard tests/c/test_*.c)))
-C_FILES       := $(wildcard lib/*/*.c lib/*/*.h lib/*/*.def tests/*/*.c tests/*/*.h bench/*.c bench/*/*.c bench/*/*.h)
+C_FILES       := $(wildcard lib/*/*.c lib/*/*.h tests/*/*.c tests/*/*.h bench/*.c bench/*/*.c bench/*/*.h)
 
 Q = $(if $(V),,@)
 step = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)' >&2)
 
 .PHONY: help build demo test test-c test-py lint format trust bench clean install-deps \
-        ground-build ground-demo ground-bench ground-test ground-lint FORCE
+        ground FORCE
 
 help:
 	@printf '%s\n' \
@@ -59,12 +60,17 @@ help:
 	  'make clean        remove build/'
 
 # ---- The ground: packages and .venv, installed only where they are missing ----------------------
-ground-build ground-demo ground-bench ground-test ground-lint: ground-%:
-	@scripts/ensure-ground $*
+# One call for the richest group that any goal needs.
+needs = $(filter $(1),$(MAKECMDGOALS))
+GROUP := $(or $(and $(call needs,test test-c test-py trust build/test/% build/asan/% build/ubsan/% build/tsan/%),test),\
+              $(and $(call needs,bench),bench),$(and $(call needs,demo),demo),\
+              $(and $(call needs,lint format),lint),build)
+
+ground:
+	@scripts/ensure-ground $(GROUP)
 
 install-deps:
 	@scripts/ensure-ground test
-	@scripts/ensure-ground lint
 
 # ---- Compile -------------------------------------------------------------------------------------
 COMPILE = $(CC) $(DIALECT) $(WARNINGS) $(CPPFLAGS) $(FLAGS_$(1))
@@ -80,7 +86,7 @@ build/obj/$(1)/command: FORCE
 	@printf '%s\n' $(call quoted,$(COMPILE)) | cmp -s - $$@ || \
 	  printf '%s\n' $(call quoted,$(COMPILE)) >$$@
 
-build/obj/$(1)/%.o: %.c build/obj/$(1)/command $(3) | ground-build
+build/obj/$(1)/%.o: %.c build/obj/$(1)/command $(3) | ground
 	$$(call step,CC,$$< ($(1)))
 	@mkdir -p $$(@D)
 	$$(Q)$(COMPILE) -MMD -MP -c -o $$@ $$<
@@ -91,7 +97,7 @@ endef
 
 # One program per tests/c/test_*.c, linked with the variant's objects.
 define c_tests
-build/$(1)/%: tests/c/%.c $$(OBJECTS_$(1)) | ground-test
+build/$(1)/%: tests/c/%.c $$(OBJECTS_$(1)) | ground
 	$$(call step,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$(COMPILE) -Itests/c -MMD -MP -MF $$@.d -o $$@ $$< $$(OBJECTS_$(1)) $(LDLIBS) -lm
@@ -104,39 +110,44 @@ $(foreach v,test $(SANITIZERS),$(eval $(call variant,$(v),$(TEST_LIB),$(TEST_NAM
 
 build/libhakmem.so: $(OBJECTS_so)
 build/minimal/libhakmem.so: $(OBJECTS_minimal)
-build/libhakmem.so build/minimal/libhakmem.so: | ground-build
+build/libhakmem.so build/minimal/libhakmem.so: | ground
 	@test -n '$^' || { echo 'make: lib/ holds no C sources' >&2; exit 1; }
 	$(call step,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-build: ground-build build/libhakmem.so $(if $(BENCH_MINIMAL),build/minimal/libhakmem.so)
+build: ground build/libhakmem.so $(if $(BENCH_MINIMAL),build/minimal/libhakmem.so)
+
+# `workloads`: one program from each bench/workloads/*.c, in build/bench/.
+-include bench/workloads.mk
+WORKLOADS ?=
+$(WORKLOADS): | ground
 
 # ---- Show -----------------------------------------------------------------------------------------
-demo: ground-demo build
+demo: ground build
 	@scripts/demo $(if $(HEADLESS),--headless)
 
-bench: ground-bench build
+bench: ground build build/minimal/libhakmem.so $(WORKLOADS)
 	@.venv/bin/hakmem bench $(ARGS)
 
 # ---- Test -----------------------------------------------------------------------------------------
 # Both halves always run; pytest's summary comes last.
-test: build ground-test $(C_TESTS:%=build/test/%)
+test: build ground $(WORKLOADS) $(C_TESTS:%=build/test/%)
 	@status=0; \
-	scripts/run-c-tests build/test || status=1; \
+	scripts/run-c-tests build/test $(C_TESTS) || status=1; \
 	.venv/bin/python -m pytest $(ARGS) || status=1; \
 	exit $$status
 
 test-c: $(C_TESTS:%=build/test/%)
-	@scripts/run-c-tests build/test
+	@scripts/run-c-tests build/test $(C_TESTS)
 
-test-py: build ground-test
+test-py: build ground $(WORKLOADS)
 	@.venv/bin/python -m pytest $(ARGS)
 
 trust: $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
-	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s || status=1; done; exit $$status
+	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; exit $$status
 
-lint: ground-lint
+lint: ground
 	@status=0; \
 	.venv/bin/ruff check . || status=1; \
 	.venv/bin/ruff format --check . || status=1; \
@@ -145,7 +156,7 @@ lint: ground-lint
 	! grep -nP '\t|\s$$|^.{101,}' $(C_FILES) /dev/null || { echo 'above: tab, trailing blank or over 100 columns' >&2; status=1; }; \
 	exit $$status
 
-format: ground-lint
+format: ground
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
 

@@ -34,6 +34,6 @@ HAK_API void free(void *block)
     }
     *(void **)block = front->head[class];
     front->head[class] = block;
-    if (hak_step_bound(hak_pair_countdown(front->block, class, front_pushes)))
+    if (hak_step(hak_pair_countdown(front->block, class, front_pushes)))
         hak_front_full(class);
 }

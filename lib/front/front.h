@@ -18,6 +18,7 @@ struct hak_front {
     uint32_t shared_word; /* the same for Mid and Large, whose blocks nobody owns */
     struct hak_block *block;
     struct hak_heap *heap; /* NULL before the thread's start and after its end */
+    int64_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
 };
 
@@ -34,19 +35,15 @@ void hak_library_start(void);
 /* front/slow: what a miss, a full list or an unknown address leads to. */
 void *hak_malloc_slow(size_t bytes);
 void *hak_calloc_slow(size_t bytes); /* zeroed */
+void *hak_alloc_class(unsigned class);
 void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block); /* returns `block` */
 void hak_front_empty_all(void);
 
 
-#ifdef HAK_BENCH_MINIMAL
-#define hak_step(countdown) ((void)(countdown), 0)
-#else
-/* Increments; 1 when the countdown has run out. One writer, so a plain add. */
+/* Counts one more; 1 when the countdown has run out. One writer, so a plain add. It is in
+ * every build: the length of a list is known by what went in and out. */
 #define hak_step(countdown) hak_unlikely(++*(countdown) == 0)
-#endif
-/* The same where it bounds a list, in every build. */
-#define hak_step_bound(countdown) hak_unlikely(++*(countdown) == 0)
 
 #endif

@@ -12,9 +12,6 @@
 #include "mid/big.h"
 #include "slab/legacy.h"
 
-/* The largest front_refill: a list may be that much longer than its cap. */
-#define LONGEST_REFILL 1024
-
 /* Steps until a countdown that nobody has armed runs out: never. */
 #define UNBOUNDED ((uint64_t)1 << 62)
 
@@ -35,11 +32,25 @@ static void *pop(struct hak_front *front, unsigned class)
     return block;
 }
 
-/* The list was empty and now holds `count` blocks: so many frees until it is full. */
-static void arm_pushes(struct hak_front *front, unsigned class, unsigned count)
+static int64_t length_of(const struct hak_front *front, unsigned class)
 {
-    uint32_t cap = hak_policy_now()->front_cap[class];
-    hak_pair_arm(hak_pair_base(front->block, class, front_pushes), cap > count ? cap - count : 1);
+    uint64_t pushes = hak_pair_value(hak_pair_base(front->block, class, front_pushes));
+    uint64_t pops = hak_pair_value(hak_pair_base(front->block, class, front_pops));
+    return front->extra[class] + (int64_t)(pushes - pops);
+}
+
+/* So many frees until the list must be looked at again. */
+static void arm_pushes(struct hak_front *front, unsigned class, int64_t length)
+{
+    int64_t room = (int64_t)hak_policy_now()->front_cap[class] - length;
+    hak_pair_arm(hak_pair_base(front->block, class, front_pushes), room > 0 ? (uint64_t)room : 1);
+}
+
+/* `count` blocks have come into the list by another way than a push. */
+static void list_refilled(struct hak_front *front, unsigned class, unsigned count)
+{
+    front->extra[class] += count;
+    arm_pushes(front, class, length_of(front, class));
 }
 
 /* A thread without a block counts in the process's, where others count too. */
@@ -62,9 +73,7 @@ static void *without_front(struct hak_front *front, unsigned class)
     if (hak_tiny_refill(front->heap, class, &list) == 0)
         return hak_tiny_fall_back(front->heap, class);
     void *block = list;
-    list = *(void **)block;
-    if (list != NULL)
-        hak_tiny_drain(front->heap, class, list);
+    hak_tiny_drain(front->heap, class, *(void **)block, ~0u);
     hak_count_class(front->block, class, direct_allocs, 1);
     return block;
 }
@@ -78,7 +87,7 @@ static void *alloc_tiny(struct hak_front *front, unsigned class)
     unsigned got = hak_tiny_refill(front->heap, class, &front->head[class]);
     if (got == 0)
         return hak_tiny_fall_back(front->heap, class);
-    arm_pushes(front, class, got);
+    list_refilled(front, class, got);
     return pop(front, class);
 }
 
@@ -105,7 +114,7 @@ static void *alloc_mid(struct hak_front *front, unsigned class)
         return list;
     }
     front->head[class] = list;
-    arm_pushes(front, class, got);
+    list_refilled(front, class, got);
     return pop(front, class);
 }
 
@@ -119,6 +128,14 @@ static void *alloc_class(unsigned class, int *zeroed)
     if (class < hak_classes.tiny_count)
         return alloc_tiny(front, class);
     return hak_ace_is_direct(class) ? alloc_direct(front, class, zeroed) : alloc_mid(front, class);
+}
+
+void *hak_alloc_class(unsigned class)
+{
+    int zeroed, saved = errno;
+    void *block = hak_front.head[class] != NULL ? pop(&hak_front, class) : alloc_class(class, &zeroed);
+    errno = block != NULL ? saved : ENOMEM;
+    return block;
 }
 
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
@@ -149,62 +166,35 @@ HAK_NOINLINE void *hak_calloc_slow(size_t bytes)
 
 /* ---- free ------------------------------------------------------------------ */
 
-/* Cuts the list behind its first `keep` blocks and returns the rest. */
-static void *cut_behind(void *list, unsigned keep)
-{
-    for (; keep > 1; keep--)
-        list = *(void **)list;
-    void *rest = *(void **)list;
-    *(void **)list = NULL;
-    return rest;
-}
-
-static unsigned length_up_to(void *list, unsigned most)
-{
-    unsigned count = 0;
-    for (; list != NULL && count < most; list = *(void **)list)
-        count++;
-    return count;
-}
-
-static void give_back(struct hak_front *front, unsigned class, void *list)
+static void *give_back(struct hak_front *front, unsigned class, void *list, unsigned count)
 {
     if (class < hak_classes.tiny_count)
-        hak_tiny_drain(front->heap, class, list);
-    else
-        hak_ace_drain(class, counts_of(front), list);
+        return hak_tiny_drain(front->heap, class, list, count);
+    return hak_ace_drain(class, counts_of(front), list, count);
 }
 
-static void drain(struct hak_front *front, unsigned class, void *list)
+/* The first `count` blocks leave the list. */
+static void drain(struct hak_front *front, unsigned class, unsigned count)
 {
-    unsigned most = 2 * hak_policy_now()->front_cap[class] + LONGEST_REFILL;
-    unsigned blocks = length_up_to(list, most);
-    if (hak_unlikely(blocks == most)) { /* a block freed twice closes a list to a ring */
-        hak_integrity(HAK_INTEGRITY_COUNT, list, blocks, most);
-        return;
-    }
     hak_count_class(front->block, class, drains, 1);
-    hak_count_class(front->block, class, drained, blocks);
-    hak_probe_drain(class, blocks, 0);
-    give_back(front, class, list);
+    hak_count_class(front->block, class, drained, count);
+    hak_probe_drain(class, count, 0);
+    front->extra[class] -= count;
+    front->head[class] = give_back(front, class, front->head[class], count);
+    if (front->head[class] == NULL) /* also after a broken list was given up */
+        front->extra[class] -= length_of(front, class);
 }
 
-/* So many frees have come since the last look that the list may be full. What was freed
- * last stays, the older half goes. */
+/* So many frees have come since the last look that the list may be full. */
 HAK_NOINLINE void hak_front_full(unsigned class)
 {
     int saved = errno;
     struct hak_front *front = &hak_front;
-    unsigned cap = hak_policy_now()->front_cap[class];
-    unsigned length = length_up_to(front->head[class], cap);
-    if (length >= cap - cap / 4) {
-        length = cap / 2;
-        void *rest = length != 0 ? cut_behind(front->head[class], length) : front->head[class];
-        if (length == 0)
-            front->head[class] = NULL;
-        drain(front, class, rest);
-    }
-    hak_pair_arm(hak_pair_base(front->block, class, front_pushes), cap - length);
+    int64_t cap = hak_policy_now()->front_cap[class];
+    int64_t length = length_of(front, class);
+    if (length >= cap - cap / 4)
+        drain(front, class, (unsigned)(length - cap / 2));
+    arm_pushes(front, class, length_of(front, class));
     errno = saved;
 }
 
@@ -220,7 +210,7 @@ static void free_single(struct hak_front *front, unsigned class, void *block)
 {
     *(void **)block = NULL;
     count_direct_free(front, class);
-    give_back(front, class, block);
+    give_back(front, class, block, 1);
 }
 
 static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void *block)
@@ -247,11 +237,9 @@ static HAK_COLD void free_foreign(void *block)
     hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
 }
 
-HAK_NOINLINE void hak_free_slow(void *block)
+static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
 {
     int saved = errno;
-    size_t unit = hak_unit_of(block);
-    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
     if (block == NULL)
         return;
     if (hak_front.heap == NULL && !hak_front.ended)
@@ -263,15 +251,25 @@ HAK_NOINLINE void hak_free_slow(void *block)
     errno = saved;
 }
 
+/* Blocks of other threads' slabs come here in numbers; they touch no system call. */
+HAK_NOINLINE void hak_free_slow(void *block)
+{
+    struct hak_heap *heap = hak_front.heap;
+    size_t unit = hak_unit_of(block);
+    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+    if (hak_likely(word - 1 < hak_unit_word(HAK_BLOCK_CAPACITY, 0) && heap != NULL &&
+                   word >> HAK_TAG_SHIFT != heap->tag))
+        hak_tiny_free_remote(heap, unit, word & HAK_CLASS_MASK, block);
+    else
+        free_other(block, unit, word);
+}
+
 /* ---- the end of a thread ----------------------------------------------------- */
 
 void hak_front_empty_all(void)
 {
     struct hak_front *front = &hak_front;
-    for (unsigned class = 0; class < hak_classes.count; class++) {
-        void *list = front->head[class];
-        front->head[class] = NULL;
-        if (list != NULL)
-            drain(front, class, list);
-    }
+    for (unsigned class = 0; class < hak_classes.count; class++)
+        if (front->head[class] != NULL)
+            drain(front, class, (unsigned)length_of(front, class));
 }

@@ -24,8 +24,8 @@ HAK_INLINE int hak_ace_is_direct(unsigned class)
  * errno ENOMEM. `seat` is any number that differs between threads; `block` counts. */
 unsigned hak_ace_refill(unsigned class, unsigned seat, struct hak_block *block, unsigned want,
                         void **list);
-/* Takes a chain of blocks of the class back. */
-void hak_ace_drain(unsigned class, struct hak_block *block, void *list);
+/* Takes the first `count` blocks of the list back and returns the rest of it. */
+void *hak_ace_drain(unsigned class, struct hak_block *block, void *list, unsigned count);
 
 /* A block of a direct class; NULL with errno ENOMEM. */
 void *hak_ace_direct_alloc(unsigned class, int *zeroed);

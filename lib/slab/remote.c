@@ -30,7 +30,7 @@ static int enqueue(struct hak_slab *slab, uint32_t owner)
         if (head == CLOSED)
             return 0;
         slab->queue_next = head;
-    } while (!hak_cas_weak_release(&queue->head, &head, slab));
+    } while (!hak_cas_weak_acq_rel(&queue->head, &head, slab));
     return 1;
 }
 
@@ -72,34 +72,44 @@ static void announce(struct hak_slab *slab, size_t unit)
     }
 }
 
-void hak_remote_push(size_t unit, void *head, void *tail)
+static void *address_of(uintptr_t word)
+{
+    return (void *)(word & (((uintptr_t)1 << HAK_REMOTE_COUNT_SHIFT) - 1) & ~QUEUED);
+}
+
+void hak_remote_push(size_t unit, void *head, void *tail, unsigned count)
 {
     struct hak_slab *slab = hak_slab_of_unit(unit);
-    uintptr_t old = hak_load_relaxed(&slab->remote);
-    do
-        *(uintptr_t *)tail = old & ~QUEUED;
-    while (!hak_cas_weak_release(&slab->remote, &old, (uintptr_t)head | QUEUED));
+    uintptr_t old = hak_load_relaxed(&slab->remote), word;
+    do {
+        uintptr_t blocks = (old >> HAK_REMOTE_COUNT_SHIFT) + count;
+        *(void **)tail = address_of(old);
+        word = blocks << HAK_REMOTE_COUNT_SHIFT | (uintptr_t)head | QUEUED;
+    } while (!hak_cas_weak_acq_rel(&slab->remote, &old, word));
     if (!(old & QUEUED))
         announce(slab, unit);
 }
 
+/* Behind the free list's own blocks, so that these stay first. */
+static void append(struct hak_slab *slab, void *list)
+{
+    void **link = &slab->free;
+    while (*link != NULL && hak_likely(hak_slab_holds(slab, *link)))
+        link = *link;
+    *link = list;
+}
+
 unsigned hak_remote_take(struct hak_slab *slab)
 {
-    uintptr_t list = hak_load_relaxed(&slab->remote);
-    if ((list & ~QUEUED) == 0)
+    if (hak_remote_count(slab) == 0)
         return 0;
-    list = hak_and_acq_rel(&slab->remote, QUEUED) & ~QUEUED;
-    unsigned count = 0;
-    for (uintptr_t next; list != 0; list = next, count++) {
-        if (hak_unlikely(!hak_slab_holds(slab, (void *)list) || count == slab->used)) {
-            hak_integrity(count == slab->used ? HAK_INTEGRITY_COUNT : HAK_INTEGRITY_FREE_LINK, slab,
-                          list, slab->class);
-            break;
-        }
-        next = *(uintptr_t *)list;
-        *(void **)list = slab->free;
-        slab->free = (void *)list;
+    uintptr_t word = hak_and_acq_rel(&slab->remote, QUEUED);
+    unsigned count = (unsigned)(word >> HAK_REMOTE_COUNT_SHIFT);
+    if (hak_unlikely(count > slab->used)) {
+        hak_integrity(HAK_INTEGRITY_COUNT, slab, count, slab->used);
+        return 0;
     }
+    append(slab, address_of(word));
     slab->free_count = (uint16_t)(slab->free_count + count);
     slab->used = (uint16_t)(slab->used - count);
     return count;

@@ -15,10 +15,20 @@
 
 #include "slab/superslab.h"
 
-/* Pushes a chain of blocks of one unit, `head` to `tail`. Any thread. */
-void hak_remote_push(size_t unit, void *head, void *tail);
+/* The list's word: blocks in the top 16 bits, address in the next 45, bit 0. */
+#define HAK_REMOTE_COUNT_SHIFT 48
 
-/* Moves the slab's remote list to its free list. Owner only. Returns the blocks moved. */
+/* Pushes a chain of `count` blocks of one unit, `head` to `tail`. Any thread. */
+void hak_remote_push(size_t unit, void *head, void *tail, unsigned count);
+
+/* Blocks that wait on the remote list. */
+HAK_INLINE unsigned hak_remote_count(const struct hak_slab *slab)
+{
+    return (unsigned)(hak_load_relaxed(&slab->remote) >> HAK_REMOTE_COUNT_SHIFT);
+}
+
+/* Moves the slab's remote list to its free list. Owner only. Returns the blocks moved.
+ * When the free list is empty this costs nothing: no block is touched. */
 unsigned hak_remote_take(struct hak_slab *slab);
 
 HAK_INLINE int hak_remote_is_queued(const struct hak_slab *slab)

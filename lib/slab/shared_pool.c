@@ -14,6 +14,7 @@ struct class_pool {
     struct hak_slotlist empty;     /* hints of EMPTY slots */
     struct hak_slotlist mailbox;   /* hints of PUBLISHED slots */
     uint32_t active;               /* slots of the class that are not EMPTY */
+    uint32_t peak;                 /* the most that `active` has been */
     uint32_t empty_count;          /* EMPTY slots */
     uint32_t unowned;              /* PUBLISHED slots */
     uint32_t registered;           /* SuperSlabs in `registry` */
@@ -47,9 +48,18 @@ static void add(uint32_t *count, int n)
     hak_add_relaxed(count, (uint32_t)n);
 }
 
+static void note_peak(unsigned class, uint32_t active)
+{
+    uint32_t peak = hak_load_relaxed(&pools[class].peak);
+    while (active > peak && !hak_cas_acq_rel(&pools[class].peak, &peak, active))
+        ;
+    if (active > peak)
+        hak_gauge_class_add(class, peak_slots, active - peak);
+}
+
 static void count_active(unsigned class, int n)
 {
-    add(&pools[class].active, n);
+    note_peak(class, hak_add_relaxed(&pools[class].active, (uint32_t)n) + (uint32_t)n);
     hak_gauge_class_add(class, active_slots, n);
     hak_gauge_class_add(class, mapped_class_bytes, n * (int64_t)HAK_UNIT_BYTES);
 }
@@ -190,7 +200,10 @@ static struct hak_slab *stage_empty_scan(const struct request *request)
 
 static struct hak_slab *stage_empty_list(const struct request *request)
 {
-    size_t unit = pop_claimed(&pools[request->class].empty, HAK_SLOT_EMPTY);
+    struct class_pool *home = &pools[request->class];
+    size_t unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
+    if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0)
+        unit = pop_claimed(&home->mailbox, HAK_SLOT_EMPTY); /* an older hint still leads to it */
     if (unit == HAK_NO_UNIT)
         return NULL;
     count_empty(request->class, -1);

@@ -86,10 +86,13 @@ static int release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, str
     return 1;
 }
 
+/* Heaps in use: a thread that is alone has nobody to leave slabs to. */
+static uint32_t heaps;
+
 static void publish_last(struct hak_heap *heap, struct hak_tiny_bin *bin)
 {
     struct hak_slab *slab = bin->last;
-    if (!hak_knob(ss_adopt) || slab->used == 0)
+    if (!hak_knob(ss_adopt) || slab->used == 0 || hak_load_relaxed(&heaps) < 2)
         return;
     remove_partial(bin, slab);
     hak_pool_publish(slab, heap->block);
@@ -107,19 +110,19 @@ static void came_home(struct hak_heap *heap, struct hak_slab *slab)
         publish_last(heap, bin);
 }
 
-/* The run of blocks at the head of *list that lie in this slab goes to its free list. */
-static void take_run(struct hak_slab *slab, size_t unit, void **list)
+/* The run of blocks at the head of the list that lie in this slab, at most `most` of them,
+ * goes to its free list. Returns their number; 0 and an empty list after a bad link. */
+static unsigned take_run(struct hak_slab *slab, size_t unit, unsigned most, void **list)
 {
     void *block = *list, *free = slab->free;
     unsigned count = 0;
-    while (block != NULL && hak_unit_of(block) == unit) {
+    while (count < most && block != NULL && hak_unit_of(block) == unit) {
         void *next = *(void **)block;
         if (hak_unlikely(!hak_slab_holds(slab, block) || count == slab->used)) {
             hak_integrity(count == slab->used ? HAK_INTEGRITY_COUNT : HAK_INTEGRITY_FREE_LINK,
                           block, count, slab->used);
-            next = NULL;
-            block = NULL;
-            break;
+            *list = NULL;
+            return 0;
         }
         *(void **)block = free;
         free = block;
@@ -130,6 +133,7 @@ static void take_run(struct hak_slab *slab, size_t unit, void **list)
     slab->free = free;
     slab->free_count = (uint16_t)(slab->free_count + count);
     slab->used = (uint16_t)(slab->used - count);
+    return count;
 }
 
 /* A slab may have been published while blocks of it lay in the front. */
@@ -149,23 +153,24 @@ static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void *
     put_in_outbox(heap, unit, class, block);
 }
 
-void hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list)
+void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
 {
-    while (list != NULL) {
+    while (list != NULL && count != 0) {
         size_t unit = hak_unit_of(list);
         uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-        if (hak_unlikely(word != hak_unit_word(heap->tag, class))) {
-            if (!is_published(word, class)) {
-                hak_integrity(HAK_INTEGRITY_FREE_LINK, list, unit, class);
-                return; /* whatever follows such a link is not ours to follow */
-            }
+        if (hak_likely(word == hak_unit_word(heap->tag, class))) {
+            struct hak_slab *slab = hak_slab_of_unit(unit);
+            count -= take_run(slab, unit, count, &list);
+            came_home(heap, slab);
+        } else if (is_published(word, class)) {
             send_home(heap, unit, class, &list);
-            continue;
+            count--;
+        } else {
+            hak_integrity(HAK_INTEGRITY_FREE_LINK, list, unit, class);
+            return NULL; /* whatever follows such a link is not ours to follow */
         }
-        struct hak_slab *slab = hak_slab_of_unit(unit);
-        take_run(slab, unit, &list);
-        came_home(heap, slab);
     }
+    return list;
 }
 
 /* Takes in what others have freed. Returns 1 if `class` got blocks. */
@@ -176,8 +181,10 @@ static int drain_remote(struct hak_heap *heap, unsigned class)
     if (!hak_remote_waiting(heap->tag))
         return 0;
     while ((slab = hak_remote_next(heap->tag)) != NULL) {
-        unsigned count = hak_remote_take(slab);
         unsigned of_class = slab->class;
+        unsigned count = hak_remote_count(slab);
+        if (count == slab->used || slab->free == NULL) /* else when the free list runs out */
+            hak_remote_take(slab);
         hak_count_class(heap->block, of_class, remote_drains, 1);
         hak_count_class(heap->block, of_class, remote_drained, count);
         hak_probe_remote_drain(of_class, count, slab->used == 0);
@@ -195,7 +202,7 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
     struct hak_tiny_bin *bin = &heap->bins[class];
     struct hak_slab *slab;
     while ((slab = bin->partial) != NULL) {
-        if (!hak_slab_has_room(slab))
+        if (slab->free == NULL)
             hak_remote_take(slab);
         unsigned got = hak_slab_take(slab, want, list);
         if (!hak_slab_has_room(slab)) {
@@ -288,24 +295,25 @@ static void send(struct hak_outbox *out)
 {
     if (out->count == 0)
         return;
-    hak_remote_push(out->unit, out->head, out->tail);
-    out->count = 0;
+    hak_remote_push(out->unit, out->head, out->tail, out->count);
+    out->count = out->room = 0;
 }
 
 static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block)
 {
     struct hak_outbox *out = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
-    if (out->count != 0 && out->unit != unit)
+    if (hak_unlikely(out->unit != unit || out->room == 0)) {
         send(out);
-    if (out->count == 0) {
         out->unit = unit;
-        out->tail = block;
         out->head = NULL;
+        out->tail = block;
+        out->count = 0;
+        out->room = (uint32_t)hak_max(hak_min(OUTBOX_BYTES / hak_classes.size[class], OUTBOX_BLOCKS), 1);
     }
     *(void **)block = out->head;
     out->head = block;
-    if (++out->count >= OUTBOX_BLOCKS || out->count * hak_classes.size[class] >= OUTBOX_BYTES)
-        send(out);
+    out->count++;
+    out->room--;
 }
 
 void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block)
@@ -317,7 +325,7 @@ void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, vo
 void hak_tiny_free_homeless(size_t unit, unsigned class, void *block)
 {
     hak_gauge_class_add(class, remote_frees, 1);
-    hak_remote_push(unit, block, block);
+    hak_remote_push(unit, block, block, 1);
 }
 
 void hak_tiny_flush_outbox(struct hak_heap *heap)
@@ -332,6 +340,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 {
     heap->tag = tag;
     heap->block = block;
+    hak_add_relaxed(&heaps, 1);
     hak_remote_open(tag);
 }
 
@@ -358,4 +367,5 @@ void hak_tiny_end(struct hak_heap *heap)
         bin->batch = 0;
     }
     hak_remote_close(heap->tag);
+    hak_sub_relaxed(&heaps, 1);
 }

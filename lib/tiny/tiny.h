@@ -15,9 +15,10 @@
 #define HAK_OUTBOX_SLOTS 8
 
 struct hak_outbox {
-    size_t unit; /* meaningful while count is not 0 */
+    size_t unit; /* meaningful while room is not 0 */
     void *head, *tail;
-    uint32_t count;
+    uint32_t count; /* blocks in the chain */
+    uint32_t room;  /* blocks until it is sent; 0: nothing to add to */
 };
 
 struct hak_tiny_bin {
@@ -47,8 +48,9 @@ unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list);
  * and told; NULL with errno ENOMEM. */
 void *hak_tiny_fall_back(struct hak_heap *heap, unsigned class);
 
-/* Takes the blocks of *list, all of slabs that this heap owns, until it is empty. */
-void hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list);
+/* Takes the first `count` blocks of the list, all of slabs that this heap owned when they
+ * were pushed. Returns the rest of the list. */
+void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count);
 
 /* Frees a block of another owner's slab. */
 void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block);
