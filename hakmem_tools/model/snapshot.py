@@ -67,6 +67,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     `time_ns` is CLOCK_MONOTONIC. `missing` holds one sentence for each thing that this source
     cannot tell, with the reason. `lost` counts events that were dropped on the way.
     `interval_ns` is None for absolute values and the length of the interval for a delta.
+    `start_ns` is when the process began to count: it changes with an exec or a fork.
     """
 
     pid: int
@@ -83,6 +84,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     threads: int | None = None
     rss_bytes: int | None = None
     interval_ns: int | None = None
+    start_ns: int = 0
 
     def total(self, name: str) -> int:
         """A scalar's value, or a class counter's sum over all classes."""

@@ -16,6 +16,26 @@ class TargetGone(Exception):
     """The watched process has ended; what was read before stays valid."""
 
 
+class SourceUnavailable(Exception):
+    """This way of observing does not work here; the message says why, in one sentence."""
+
+
+class TargetError(Exception):
+    """A process cannot be watched; the message says why and what to do next, in one line."""
+
+
+class NoSuchProcess(TargetError):
+    """There is no process with this id (or it ended before it could be opened)."""
+
+
+class NotPermitted(TargetError):
+    """The process belongs to somebody else."""
+
+
+class NoPage(TargetError):
+    """The process runs, but shows no counters page of a version that this tool reads."""
+
+
 class Source(Protocol):
     """Where Snapshots and Events of one process come from. Used by one thread at a time."""
 

@@ -12,6 +12,7 @@
 #include "base/atomic.h"
 
 #define HAK_CLASS_CAPACITY 80
+#define HAK_BLOCK_CAPACITY 8192 /* block 0, and threads that count at the same time */
 /* A power of two, so that a class's record is found by a shift. */
 #define HAK_CLASS_WORDS 32
 #define HAK_SCALAR_WORDS 64

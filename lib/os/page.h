@@ -12,8 +12,6 @@
 #include "core/counters.h"
 #include "core/abi.h"
 
-#define HAK_BLOCK_CAPACITY 8192 /* threads that count at the same time, and block 0 */
-
 /* 0, or -ENOMEM when not even private memory was to be had (then nothing counts). */
 int hak_page_make(const struct hak_class_info *classes, uint32_t class_count, uint32_t tiny_count,
                   int visible);

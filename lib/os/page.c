@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "core/page.h"
+#include "os/page.h"
 
 #include "base/text.h"
 #include "core/config.h"
@@ -199,8 +199,12 @@ int hak_page_make(const struct hak_class_info *classes, uint32_t class_count, ui
 {
     struct head_plan plan = plan_head(class_count);
     int fd = visible ? open_file(plan.bytes) : -1;
-    page.fd = fd;
     page.head_bytes = plan.bytes;
+    if (fd >= 0 && grow_file(fd, plan.bytes + SEGMENT_BYTES) != 0) {
+        close(fd); /* half a page would be worse than none */
+        fd = -1;
+    }
+    page.fd = fd;
     if (map_segment(0) != 0)
         return -ENOMEM;
     struct hak_page_header *header = map_part(fd, 0, plan.bytes, NULL);

@@ -1,0 +1,164 @@
+# hakmem: builds the allocator and the tools' environment, shows them, tests them.
+#
+# `make help` lists the targets. Data goes to stdout, progress to stderr, so that
+# `make demo HEADLESS=1 | jq .` works. V=1 shows the commands.
+
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.SECONDARY:
+BUILD := build
+MAKEFLAGS += --no-print-directory --no-builtin-rules -j$(shell nproc)
+
+CC  := gcc
+CXX := g++
+VERSION := $(shell cat VERSION)
+
+# ---- How the library is compiled: the one place -----------------------------------------------
+# Initial-exec TLS: the library is loaded at start, so a thread-local is one fs-relative load.
+# No builtin malloc: gcc would turn our calloc's malloc + memset into a call of calloc.
+OPT      := -O2 -g -fno-omit-frame-pointer
+WARNINGS := -Wall -Wextra -Werror
+DIALECT  := -std=gnu11 -fvisibility=hidden -ftls-model=initial-exec -fno-plt \
+            -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free
+CPPFLAGS := -Ilib/include -Ilib -DHAK_VERSION='"$(VERSION)"'
+LDLIBS   := -pthread -ldl
+LDFLAGS  := -shared -Wl,-soname,libhakmem.so -Wl,--no-undefined -Wl,-z,relro,-z,now,-z,nodelete
+
+# ---- Variants: the same sources, other flags ---------------------------------------------------
+# The C tests are linked with everything but the C++ operators, and under names that do not replace
+# libc's (tests/c/names.syms), so that a sanitizer or a debugger keeps its own malloc.
+FLAGS_so      := $(OPT) -fPIC
+FLAGS_minimal := $(FLAGS_so) -DHAK_BENCH_MINIMAL=1
+FLAGS_test    := $(OPT)
+SANITIZE      := -O1 -g -fno-omit-frame-pointer
+FLAGS_asan    := $(SANITIZE) -fsanitize=address
+FLAGS_ubsan   := $(SANITIZE) -fsanitize=undefined -fno-sanitize-recover=all
+FLAGS_tsan    := $(SANITIZE) -fsanitize=thread -Wno-tsan # it does not see fences: a seqlock needs a suppression
+SANITIZERS    := asan ubsan tsan
+
+LIB_SOURCES   := $(wildcard lib/*/*.c)
+TEST_LIB      := $(filter-out lib/front/cxx.c,$(LIB_SOURCES))
+TEST_NAMES    := tests/c/names.syms
+C_TESTS       := $(basename $(notdir $(wildcard tests/c/test_*.c)))
+C_FILES       := $(wildcard lib/*/*.c lib/*/*.h tests/*/*.c tests/*/*.h bench/*.c bench/*/*.c bench/*/*.h)
+
+Q = $(if $(V),,@)
+step = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)' >&2)
+
+.PHONY: help build demo test test-c test-py lint format trust bench clean install-deps \
+        ground FORCE
+
+help:
+	@printf '%s\n' \
+	  'make build        build/libhakmem.so and .venv/bin/hakmem (BENCH_MINIMAL=1: also build/minimal/)' \
+	  'make demo         a real server under libhakmem, with hakmem-top on it (HEADLESS=1: five JSON lines)' \
+	  'make test         everything: test-c, then test-py' \
+	  'make trust        the C tests under the address, undefined-behaviour and thread sanitizers' \
+	  'make lint         ruff, mypy, import contracts, line lengths in C (make format: apply)' \
+	  'make bench        the scenarios against the peers' \
+	  'make install-deps every package and the environment, nothing else' \
+	  'make clean        remove build/'
+
+# ---- The ground: packages and .venv, installed only where they are missing ----------------------
+# One call for the richest group that any goal needs.
+needs = $(filter $(1),$(MAKECMDGOALS))
+GROUP := $(or $(and $(call needs,test test-c test-py trust build/test/% build/asan/% build/ubsan/% build/tsan/%),test),\
+              $(and $(call needs,bench),bench),$(and $(call needs,demo),demo),\
+              $(and $(call needs,lint format),lint),build)
+
+ground:
+	@scripts/ensure-ground $(GROUP)
+
+install-deps:
+	@scripts/ensure-ground test
+
+# ---- Compile -------------------------------------------------------------------------------------
+COMPILE = $(CC) $(DIALECT) $(WARNINGS) $(CPPFLAGS) $(FLAGS_$(1))
+quoted  = '$(subst ','\'',$(1))'
+
+# Objects depend on the text of their command: another compiler, version or flag builds anew.
+# $(1) variant  $(2) its sources  $(3) a file of symbols to rename, or nothing
+define variant
+OBJECTS_$(1) := $(2:%.c=build/obj/$(1)/%.o)
+
+build/obj/$(1)/command: FORCE
+	@mkdir -p $$(@D)
+	@printf '%s\n' $(call quoted,$(COMPILE)) | cmp -s - $$@ || \
+	  printf '%s\n' $(call quoted,$(COMPILE)) >$$@
+
+build/obj/$(1)/%.o: %.c build/obj/$(1)/command $(3) | ground
+	$$(call step,CC,$$< ($(1)))
+	@mkdir -p $$(@D)
+	$$(Q)$(COMPILE) -MMD -MP -c -o $$@ $$<
+	$(if $(3),$$(Q)objcopy --redefine-syms=$(3) $$@)
+
+-include $$(OBJECTS_$(1):.o=.d)
+endef
+
+# One program per tests/c/test_*.c, linked with the variant's objects.
+define c_tests
+build/$(1)/%: tests/c/%.c $$(OBJECTS_$(1)) | ground
+	$$(call step,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$(COMPILE) -Itests/c -MMD -MP -MF $$@.d -o $$@ $$< $$(OBJECTS_$(1)) $(LDLIBS) -lm
+
+-include $(C_TESTS:%=build/$(1)/%.d)
+endef
+
+$(foreach v,so minimal,$(eval $(call variant,$(v),$(LIB_SOURCES))))
+$(foreach v,test $(SANITIZERS),$(eval $(call variant,$(v),$(TEST_LIB),$(TEST_NAMES)))$(eval $(call c_tests,$(v))))
+
+build/libhakmem.so: $(OBJECTS_so)
+build/minimal/libhakmem.so: $(OBJECTS_minimal)
+build/libhakmem.so build/minimal/libhakmem.so: | ground
+	@test -n '$^' || { echo 'make: lib/ holds no C sources' >&2; exit 1; }
+	$(call step,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+build: ground build/libhakmem.so $(if $(BENCH_MINIMAL),build/minimal/libhakmem.so)
+
+# `workloads`: one program from each bench/workloads/*.c, in build/bench/.
+-include bench/workloads.mk
+WORKLOADS ?=
+$(WORKLOADS): | ground
+
+# ---- Show -----------------------------------------------------------------------------------------
+demo: ground build
+	@scripts/demo $(if $(HEADLESS),--headless)
+
+bench: ground build build/minimal/libhakmem.so $(WORKLOADS)
+	@.venv/bin/hakmem bench $(ARGS)
+
+# ---- Test -----------------------------------------------------------------------------------------
+# Both halves always run; pytest's summary comes last.
+test: build ground $(WORKLOADS) $(C_TESTS:%=build/test/%)
+	@status=0; \
+	scripts/run-c-tests build/test $(C_TESTS) || status=1; \
+	.venv/bin/python -m pytest $(ARGS) || status=1; \
+	exit $$status
+
+test-c: $(C_TESTS:%=build/test/%)
+	@scripts/run-c-tests build/test $(C_TESTS)
+
+test-py: build ground $(WORKLOADS)
+	@.venv/bin/python -m pytest $(ARGS)
+
+trust: $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
+	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; exit $$status
+
+lint: ground
+	@status=0; \
+	.venv/bin/ruff check . || status=1; \
+	.venv/bin/ruff format --check . || status=1; \
+	.venv/bin/mypy || status=1; \
+	.venv/bin/lint-imports || status=1; \
+	! grep -nP '\t|\s$$|^.{101,}' $(C_FILES) /dev/null || { echo 'above: tab, trailing blank or over 100 columns' >&2; status=1; }; \
+	exit $$status
+
+format: ground
+	@.venv/bin/ruff check --fix-only --quiet .
+	@.venv/bin/ruff format .
+
+clean:
+	rm -rf build

@@ -1,0 +1,1 @@
+"""Opens our own libhakmem.so through cffi and reads its tables; the only room that loads it."""

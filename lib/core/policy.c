@@ -1,0 +1,61 @@
+#include "core/policy.h"
+
+#include "core/config.h"
+#include "core/probe.h"
+
+/* Snapshots are reused in turn: a slow path that still reads the one of this many
+ * publications ago has been standing still for minutes, and then reads a newer one. */
+#define KEPT 32
+
+static struct hak_policy kept[KEPT];
+struct hak_policy *hak_policy_current = &kept[0];
+
+/* A front list holds at most this much: a thread's lists together are its cache, and its
+ * cache is paid in RSS. */
+#define FRONT_MOST_TINY_BYTES ((size_t)64 * HAK_KIB)
+#define FRONT_MOST_MID_BYTES ((size_t)1024 * HAK_KIB)
+#define FRONT_MOST_LARGE_BYTES ((size_t)256 * HAK_KIB)
+#define FRONT_LARGE_FROM_BYTES ((uint32_t)40 * HAK_KIB)
+#define FRONT_MULTIPLIED_BYTES 256
+
+static uint32_t front_cap_of(unsigned c, uint32_t size, int tiny)
+{
+    if (!hak_knob(front_enable))
+        return 0;
+    size_t cap = tiny ? (size_t)hak_knob_at(front_cap_class, c) : 0;
+    if (cap != 0)
+        return (uint32_t)cap;
+    cap = (size_t)hak_knob(front_cap);
+    if (size <= FRONT_MULTIPLIED_BYTES)
+        cap *= (size_t)hak_knob(front_cap_multiplier);
+    size_t most_bytes = tiny                           ? FRONT_MOST_TINY_BYTES
+                        : size < FRONT_LARGE_FROM_BYTES ? FRONT_MOST_MID_BYTES
+                                                        : FRONT_MOST_LARGE_BYTES;
+    return (uint32_t)hak_max(hak_min(cap, most_bytes / size), 1);
+}
+
+static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned tiny_count,
+                 unsigned count)
+{
+    for (unsigned c = 0; c < count; c++) {
+        uint32_t cap = front_cap_of(c, size_bytes[c], c < tiny_count);
+        policy->front_cap[c] = cap;
+        policy->front_refill[c] =
+            (uint32_t)hak_max(hak_min((size_t)hak_knob(front_refill), cap / 2), 1);
+        if (c < tiny_count)
+            policy->tiny_cap[c] = (uint32_t)hak_knob_at(tiny_cap, c);
+    }
+    policy->empty_scan_limit = (uint32_t)hak_knob(ss_empty_scan_limit);
+    policy->must_adopt = (uint32_t)hak_knob(must_adopt);
+}
+
+uint64_t hak_policy_publish(const uint32_t *size_bytes, unsigned tiny_count, unsigned count)
+{
+    uint64_t version = hak_policy_current->version + 1;
+    struct hak_policy *policy = &kept[version % KEPT];
+    fill(policy, size_bytes, tiny_count, count);
+    policy->version = version;
+    hak_store_release(&hak_policy_current, policy);
+    hak_probe_policy_publish(version);
+    return version;
+}

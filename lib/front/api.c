@@ -1,0 +1,157 @@
+/*
+ * api.c - the rest of the malloc family, over malloc, free and the map of classes.
+ */
+#define _GNU_SOURCE
+#include "front/front.h"
+
+#include <string.h>
+
+#include "mid/big.h"
+
+HAK_API void *malloc(size_t bytes);
+HAK_API void free(void *block);
+
+/* Bytes that the program may use of one of our blocks; 0: not ours. */
+static size_t usable(const void *block)
+{
+    size_t unit = hak_unit_of(block);
+    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+    return word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : hak_big_usable(block);
+}
+
+HAK_API size_t malloc_usable_size(void *block)
+{
+    return block != NULL ? usable(block) : 0;
+}
+
+HAK_API void *calloc(size_t count, size_t size)
+{
+    size_t bytes;
+    if (hak_unlikely(__builtin_mul_overflow(count, size, &bytes))) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (hak_unlikely(hak_front.head[hak_class_of(bytes)] == NULL))
+        return hak_calloc_slow(bytes); /* fresh memory may be zero already */
+    return memset(malloc(bytes), 0, bytes);
+}
+
+static void *move_block(void *block, size_t old_bytes, size_t bytes)
+{
+    void *moved = malloc(bytes);
+    if (moved == NULL)
+        return NULL;
+    memcpy(moved, block, hak_min(old_bytes, bytes));
+    free(block);
+    return moved;
+}
+
+HAK_API void *realloc(void *block, size_t bytes)
+{
+    if (block == NULL)
+        return malloc(bytes);
+    if (bytes == 0) {
+        free(block);
+        return NULL;
+    }
+    size_t old_bytes = usable(block);
+    if (bytes <= old_bytes && bytes >= old_bytes / 2)
+        return block;
+    if (hak_class_of(old_bytes) == HAK_CLASS_NONE && hak_class_of(bytes) == HAK_CLASS_NONE) {
+        void *moved = hak_big_resize(block, bytes);
+        if (moved != NULL)
+            return moved;
+    }
+    return move_block(block, old_bytes, bytes);
+}
+
+HAK_API void *reallocarray(void *block, size_t count, size_t size)
+{
+    size_t bytes;
+    if (hak_unlikely(__builtin_mul_overflow(count, size, &bytes))) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return realloc(block, bytes);
+}
+
+/* ---- alignment ------------------------------------------------------------- */
+
+/* Mid blocks are spread over cache lines, so only these alignments are theirs. */
+#define MID_ALIGN 64
+
+/* The smallest class whose blocks all lie at multiples of `align`. Units are 64 KiB
+ * aligned, a SuperSlab's first blocks begin at 2048, and Mid has classes of its own for
+ * page alignment. */
+static unsigned aligned_class_of(size_t bytes, size_t align)
+{
+    size_t least = hak_max(bytes, align);
+    unsigned class = hak_class_of(least);
+    if (class == HAK_CLASS_NONE || align > HAK_UNIT_BYTES)
+        return HAK_CLASS_NONE;
+    while (class < hak_classes.tiny_count && hak_classes.size[class] % align != 0)
+        class++;
+    if (class >= hak_classes.tiny_count && class < hak_classes.mid_count && align > MID_ALIGN)
+        class = hak_classes.regular_count;
+    while (class < hak_classes.count &&
+           (hak_classes.size[class] < least || hak_classes.size[class] % align != 0))
+        class++;
+    return class < hak_classes.count ? class : HAK_CLASS_NONE;
+}
+
+static void *aligned(size_t align, size_t bytes)
+{
+    if (bytes > PTRDIFF_MAX - align) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (align <= 8 || (align == 16 && bytes > 8))
+        return malloc(bytes);
+    hak_library_start();
+    int zeroed;
+    unsigned class = aligned_class_of(bytes, align);
+    if (class != HAK_CLASS_NONE)
+        return hak_alloc_class(class);
+    return hak_big_alloc(bytes, align, (uintptr_t)__builtin_return_address(0), &zeroed);
+}
+
+HAK_API int posix_memalign(void **out, size_t align, size_t bytes)
+{
+    if (!hak_is_pow2(align) || align % sizeof(void *) != 0)
+        return EINVAL;
+    int saved = errno;
+    void *block = aligned(align, bytes);
+    errno = saved;
+    if (block == NULL)
+        return ENOMEM;
+    *out = block;
+    return 0;
+}
+
+HAK_API void *aligned_alloc(size_t align, size_t bytes)
+{
+    if (!hak_is_pow2(align)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return aligned(align, bytes);
+}
+
+HAK_API void *memalign(size_t align, size_t bytes)
+{
+    return aligned_alloc(align, bytes);
+}
+
+HAK_API void *valloc(size_t bytes)
+{
+    return aligned(HAK_PAGE_BYTES, bytes);
+}
+
+HAK_API void *pvalloc(size_t bytes)
+{
+    if (bytes > PTRDIFF_MAX) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    return aligned(HAK_PAGE_BYTES, hak_align_up(bytes, HAK_PAGE_BYTES));
+}

@@ -1,0 +1,100 @@
+/*
+ * cxx.c - C++'s operator new and delete in all their forms, as their mangled names.
+ *
+ * A success is a malloc. A failure is the language's business (new handler, bad_alloc,
+ * nothrow): it is passed to the C++ runtime's own operator, which ends up in our malloc
+ * again and knows how to throw.
+ */
+#define _GNU_SOURCE
+#include "base/base.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+
+void *aligned_alloc(size_t align, size_t bytes);
+
+/* The runtime may have been loaded privately, behind a plugin. */
+static void *find_operator(const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    if (found != NULL)
+        return found;
+    void *runtime = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+    return runtime != NULL ? dlsym(runtime, name) : NULL;
+}
+
+static void *give_up(const void *nothrow)
+{
+    if (nothrow == NULL)
+        abort(); /* a C++ program without a C++ runtime that could throw */
+    return NULL;
+}
+
+static HAK_COLD void *new_failed(const char *operator_name, size_t bytes, const void *nothrow)
+{
+    void *(*runtime)(size_t, const void *) =
+        (void *(*)(size_t, const void *))find_operator(operator_name);
+    return runtime != NULL ? runtime(bytes, nothrow) : give_up(nothrow);
+}
+
+static HAK_COLD void *aligned_new_failed(const char *operator_name, size_t bytes, size_t align,
+                                         const void *nothrow)
+{
+    void *(*runtime)(size_t, size_t, const void *) =
+        (void *(*)(size_t, size_t, const void *))find_operator(operator_name);
+    return runtime != NULL ? runtime(bytes, align, nothrow) : give_up(nothrow);
+}
+
+#define NEW(name) \
+    HAK_API void *name(size_t bytes) \
+    { \
+        void *block = malloc(bytes); \
+        return hak_likely(block != NULL) ? block : new_failed(#name, bytes, NULL); \
+    }
+#define NEW_NOTHROW(name) \
+    HAK_API void *name(size_t bytes, const void *nothrow) \
+    { \
+        void *block = malloc(bytes); \
+        return hak_likely(block != NULL) ? block : new_failed(#name, bytes, nothrow); \
+    }
+#define NEW_ALIGNED(name) \
+    HAK_API void *name(size_t bytes, size_t align) \
+    { \
+        void *block = aligned_alloc(align, bytes); \
+        return hak_likely(block != NULL) ? block : aligned_new_failed(#name, bytes, align, NULL); \
+    }
+#define NEW_ALIGNED_NOTHROW(name) \
+    HAK_API void *name(size_t bytes, size_t align, const void *nothrow) \
+    { \
+        void *block = aligned_alloc(align, bytes); \
+        return hak_likely(block != NULL) ? block \
+                                         : aligned_new_failed(#name, bytes, align, nothrow); \
+    }
+
+NEW(_Znwm)                                   /* new(size) */
+NEW(_Znam)                                   /* new[](size) */
+NEW_NOTHROW(_ZnwmRKSt9nothrow_t)             /* new(size, nothrow) */
+NEW_NOTHROW(_ZnamRKSt9nothrow_t)             /* new[](size, nothrow) */
+NEW_ALIGNED(_ZnwmSt11align_val_t)            /* new(size, align) */
+NEW_ALIGNED(_ZnamSt11align_val_t)            /* new[](size, align) */
+NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t)
+NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t)
+
+#define DELETE(name, ...) \
+    HAK_API void name(void *block, ##__VA_ARGS__) { free(block); }
+#define SIZE size_t size __attribute__((unused))
+#define ALIGN size_t align __attribute__((unused))
+#define NOTHROW const void *nothrow __attribute__((unused))
+
+DELETE(_ZdlPv)                               /* delete(pointer) */
+DELETE(_ZdaPv)                               /* delete[](pointer) */
+DELETE(_ZdlPvm, SIZE)
+DELETE(_ZdaPvm, SIZE)
+DELETE(_ZdlPvRKSt9nothrow_t, NOTHROW)
+DELETE(_ZdaPvRKSt9nothrow_t, NOTHROW)
+DELETE(_ZdlPvSt11align_val_t, ALIGN)
+DELETE(_ZdaPvSt11align_val_t, ALIGN)
+DELETE(_ZdlPvmSt11align_val_t, SIZE, ALIGN)
+DELETE(_ZdaPvmSt11align_val_t, SIZE, ALIGN)
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, ALIGN, NOTHROW)
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, ALIGN, NOTHROW)

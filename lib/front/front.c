@@ -1,0 +1,39 @@
+/*
+ * front.c - malloc and free. A hit is: class by table, pop; owner and class by one load,
+ * push. Everything else is a tail call to front/slow.
+ */
+#include "front/front.h"
+
+HAK_TLS struct hak_front hak_front = {.own_word = HAK_NO_WORD, .shared_word = HAK_NO_WORD};
+
+HAK_API void *malloc(size_t bytes)
+{
+    struct hak_front *front = &hak_front;
+    unsigned class = hak_class_of(bytes);
+    void *block = front->head[class];
+    if (hak_unlikely(block == NULL))
+        return hak_malloc_slow(bytes);
+    front->head[class] = *(void **)block;
+    if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
+        return hak_pop_counted_out(class, block);
+    return block;
+}
+
+HAK_API void free(void *block)
+{
+    struct hak_front *front = &hak_front;
+    size_t unit = hak_unit_of(block);
+    if (hak_unlikely(unit >= hak_zone.units))
+        return hak_free_slow(block);
+    uint32_t word = hak_load_relaxed(&hak_zone.map[unit]);
+    uint32_t class = word ^ front->own_word;
+    if (hak_unlikely(class >= HAK_CLASS_CAPACITY)) {
+        class = word ^ front->shared_word;
+        if (hak_unlikely(class >= HAK_CLASS_CAPACITY))
+            return hak_free_slow(block);
+    }
+    *(void **)block = front->head[class];
+    front->head[class] = block;
+    if (hak_step(hak_pair_countdown(front->block, class, front_pushes)))
+        hak_front_full(class);
+}

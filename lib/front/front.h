@@ -1,0 +1,49 @@
+/*
+ * front.h - the thread's free lists and the way into everything behind them.
+ *
+ * Owner: the thread. `hak_front` is static TLS that starts out as zeros and impossible
+ * tags: every look at it then misses and takes the slow path, which starts the thread.
+ * So a hit needs no check whether the thread has started. Only this room touches it.
+ */
+#ifndef HAK_FRONT_H
+#define HAK_FRONT_H
+
+#include "core/counters.h"
+#include "slab/sizeclass.h"
+#include "tiny/tiny.h"
+
+struct hak_front {
+    void *head[HAK_CLASS_CAPACITY]; /* free blocks, linked through their first word */
+    uint32_t own_word;    /* the thread's tag, shifted: map word ^ this is the class */
+    uint32_t shared_word; /* the same for Mid and Large, whose blocks nobody owns */
+    struct hak_block *block;
+    struct hak_heap *heap; /* NULL before the thread's start and after its end */
+    int64_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops */
+    uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
+};
+
+#define HAK_NO_WORD 0xffffffffu /* xor with it never gives a class */
+
+extern HAK_TLS struct hak_front hak_front;
+
+/* front/thread: gives the calling thread a heap and a block; 0 or -ENOMEM. The first
+ * call of all starts the library. */
+int hak_thread_start(void);
+/* Makes sure that the library has started, without giving the thread a heap. */
+void hak_library_start(void);
+
+/* front/slow: what a miss, a full list or an unknown address leads to. */
+void *hak_malloc_slow(size_t bytes);
+void *hak_calloc_slow(size_t bytes); /* zeroed */
+void *hak_alloc_class(unsigned class);
+void hak_free_slow(void *block);
+void hak_front_full(unsigned class);
+void *hak_pop_counted_out(unsigned class, void *block); /* returns `block` */
+void hak_front_empty_all(void);
+
+
+/* Counts one more; 1 when the countdown has run out. One writer, so a plain add. It is in
+ * every build: the length of a list is known by what went in and out. */
+#define hak_step(countdown) hak_unlikely(++*(countdown) == 0)
+
+#endif

@@ -1,0 +1,275 @@
+/*
+ * slow.c - what lies behind a miss: refill, drain, big blocks, remote frees, foreign
+ * addresses. errno is preserved by every free, and by malloc unless it fails.
+ */
+#include "front/front.h"
+
+#include <string.h>
+
+#include "core/codes.h"
+#include "core/probe.h"
+#include "mid/ace.h"
+#include "mid/big.h"
+#include "slab/legacy.h"
+
+/* Steps until a countdown that nobody has armed runs out: never. */
+#define UNBOUNDED ((uint64_t)1 << 62)
+
+/* ---- allocation ---------------------------------------------------------- */
+
+void *hak_pop_counted_out(unsigned class, void *block)
+{
+    hak_pair_arm(hak_pair_base(hak_front.block, class, front_pops), UNBOUNDED);
+    return block;
+}
+
+static void *pop(struct hak_front *front, unsigned class)
+{
+    void *block = front->head[class];
+    front->head[class] = *(void **)block;
+    if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
+        return hak_pop_counted_out(class, block);
+    return block;
+}
+
+static int64_t length_of(const struct hak_front *front, unsigned class)
+{
+    uint64_t pushes = hak_pair_value(hak_pair_base(front->block, class, front_pushes));
+    uint64_t pops = hak_pair_value(hak_pair_base(front->block, class, front_pops));
+    return front->extra[class] + (int64_t)(pushes - pops);
+}
+
+/* So many frees until the list must be looked at again. */
+static void arm_pushes(struct hak_front *front, unsigned class, int64_t length)
+{
+    int64_t room = (int64_t)hak_policy_now()->front_cap[class] - length;
+    hak_pair_arm(hak_pair_base(front->block, class, front_pushes), room > 0 ? (uint64_t)room : 1);
+}
+
+/* `count` blocks have come into the list by another way than a push. */
+static void list_refilled(struct hak_front *front, unsigned class, unsigned count)
+{
+    front->extra[class] += count;
+    arm_pushes(front, class, length_of(front, class));
+}
+
+/* A thread without a block counts in the process's, where others count too. */
+static struct hak_block *counts_of(const struct hak_front *front)
+{
+    return front->block != NULL ? front->block : hak_process_block;
+}
+
+static void count_direct(struct hak_front *front, unsigned class, unsigned count)
+{
+    if (front->heap != NULL)
+        hak_count_class(front->block, class, direct_allocs, count);
+    else
+        hak_gauge_class_add(class, direct_allocs, count);
+}
+
+static void *without_front(struct hak_front *front, unsigned class)
+{
+    void *list = NULL;
+    if (hak_tiny_refill(front->heap, class, &list) == 0)
+        return hak_tiny_fall_back(front->heap, class);
+    void *block = list;
+    hak_tiny_drain(front->heap, class, *(void **)block, ~0u);
+    hak_count_class(front->block, class, direct_allocs, 1);
+    return block;
+}
+
+static void *alloc_tiny(struct hak_front *front, unsigned class)
+{
+    if (front->heap == NULL) /* a thread that is ending, or has no memory to start */
+        return hak_legacy_alloc(class);
+    if (front->own_word == HAK_NO_WORD)
+        return without_front(front, class);
+    unsigned got = hak_tiny_refill(front->heap, class, &front->head[class]);
+    if (got == 0)
+        return hak_tiny_fall_back(front->heap, class);
+    list_refilled(front, class, got);
+    return pop(front, class);
+}
+
+static void *alloc_direct(struct hak_front *front, unsigned class, int *zeroed)
+{
+    void *block = hak_ace_direct_alloc(class, zeroed);
+    if (block != NULL)
+        count_direct(front, class, 1);
+    return block;
+}
+
+/* A thread without a front takes and gives single blocks. */
+static void *alloc_mid(struct hak_front *front, unsigned class)
+{
+    void *list = NULL;
+    int keeps = front->shared_word != HAK_NO_WORD;
+    unsigned seat = front->heap != NULL ? front->heap->tag : 0;
+    unsigned want = keeps ? hak_policy_now()->front_refill[class] : 1;
+    unsigned got = hak_ace_refill(class, seat, counts_of(front), want, &list);
+    if (got == 0)
+        return NULL;
+    if (!keeps) {
+        count_direct(front, class, 1);
+        return list;
+    }
+    front->head[class] = list;
+    list_refilled(front, class, got);
+    return pop(front, class);
+}
+
+static void *alloc_class(unsigned class, int *zeroed)
+{
+    struct hak_front *front = &hak_front;
+    if (front->heap == NULL && !front->ended)
+        hak_thread_start();
+    if (front->head[class] != NULL) /* filled by the thread's own start */
+        return pop(front, class);
+    if (class < hak_classes.tiny_count)
+        return alloc_tiny(front, class);
+    return hak_ace_is_direct(class) ? alloc_direct(front, class, zeroed) : alloc_mid(front, class);
+}
+
+void *hak_alloc_class(unsigned class)
+{
+    int zeroed, saved = errno;
+    void *block = hak_front.head[class] != NULL ? pop(&hak_front, class) : alloc_class(class, &zeroed);
+    errno = block != NULL ? saved : ENOMEM;
+    return block;
+}
+
+static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
+{
+    int saved = errno;
+    hak_library_start();
+    unsigned class = hak_class_of(bytes);
+    *zeroed = 0;
+    void *block = class == HAK_CLASS_NONE ? hak_big_alloc(bytes, 1, site, zeroed)
+                                          : alloc_class(class, zeroed);
+    errno = block != NULL ? saved : ENOMEM;
+    return block;
+}
+
+/* Both are reached by a jump from malloc or calloc, so the return address is the site. */
+HAK_NOINLINE void *hak_malloc_slow(size_t bytes)
+{
+    int zeroed;
+    return alloc_slow(bytes, (uintptr_t)__builtin_return_address(0), &zeroed);
+}
+
+HAK_NOINLINE void *hak_calloc_slow(size_t bytes)
+{
+    int zeroed;
+    void *block = alloc_slow(bytes, (uintptr_t)__builtin_return_address(0), &zeroed);
+    return block != NULL && !zeroed ? memset(block, 0, bytes) : block;
+}
+
+/* ---- free ------------------------------------------------------------------ */
+
+static void *give_back(struct hak_front *front, unsigned class, void *list, unsigned count)
+{
+    if (class < hak_classes.tiny_count)
+        return hak_tiny_drain(front->heap, class, list, count);
+    return hak_ace_drain(class, counts_of(front), list, count);
+}
+
+/* The first `count` blocks leave the list. */
+static void drain(struct hak_front *front, unsigned class, unsigned count)
+{
+    hak_count_class(front->block, class, drains, 1);
+    hak_count_class(front->block, class, drained, count);
+    hak_probe_drain(class, count, 0);
+    front->extra[class] -= count;
+    front->head[class] = give_back(front, class, front->head[class], count);
+    if (front->head[class] == NULL) /* also after a broken list was given up */
+        front->extra[class] -= length_of(front, class);
+}
+
+/* So many frees have come since the last look that the list may be full. */
+HAK_NOINLINE void hak_front_full(unsigned class)
+{
+    int saved = errno;
+    struct hak_front *front = &hak_front;
+    int64_t cap = hak_policy_now()->front_cap[class];
+    int64_t length = length_of(front, class);
+    if (length >= cap - cap / 4)
+        drain(front, class, (unsigned)(length - cap / 2));
+    arm_pushes(front, class, length_of(front, class));
+    errno = saved;
+}
+
+static void count_direct_free(struct hak_front *front, unsigned class)
+{
+    if (front->heap != NULL)
+        hak_count_class(front->block, class, direct_frees, 1);
+    else
+        hak_gauge_class_add(class, direct_frees, 1);
+}
+
+static void free_single(struct hak_front *front, unsigned class, void *block)
+{
+    *(void **)block = NULL;
+    count_direct_free(front, class);
+    give_back(front, class, block, 1);
+}
+
+static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void *block)
+{
+    uint32_t tag = word >> HAK_TAG_SHIFT;
+    unsigned class = word & HAK_CLASS_MASK;
+    if (tag == HAK_TAG_DIRECT) {
+        count_direct_free(front, class);
+        hak_ace_direct_free(unit, class);
+    } else if (tag == HAK_TAG_LEGACY) {
+        hak_legacy_free(unit, block);
+    } else if (tag == HAK_TAG_SHARED || (front->heap != NULL && tag == front->heap->tag)) {
+        free_single(front, class, block);
+    } else if (front->heap == NULL) {
+        hak_tiny_free_homeless(unit, class, block);
+    } else {
+        hak_tiny_free_remote(front->heap, unit, class, block);
+    }
+}
+
+static HAK_COLD void free_foreign(void *block)
+{
+    hak_gauge_add(foreign_frees, 1);
+    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
+}
+
+static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
+{
+    int saved = errno;
+    if (block == NULL)
+        return;
+    if (hak_front.heap == NULL && !hak_front.ended)
+        hak_thread_start();
+    if (word != 0)
+        free_unit(&hak_front, unit, word, block);
+    else if (hak_big_free(block) != 0)
+        free_foreign(block);
+    errno = saved;
+}
+
+/* Blocks of other threads' slabs come here in numbers; they touch no system call. */
+HAK_NOINLINE void hak_free_slow(void *block)
+{
+    struct hak_heap *heap = hak_front.heap;
+    size_t unit = hak_unit_of(block);
+    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+    if (hak_likely(word - 1 < hak_unit_word(HAK_BLOCK_CAPACITY, 0) && heap != NULL &&
+                   word >> HAK_TAG_SHIFT != heap->tag))
+        hak_tiny_free_remote(heap, unit, word & HAK_CLASS_MASK, block);
+    else
+        free_other(block, unit, word);
+}
+
+/* ---- the end of a thread ----------------------------------------------------- */
+
+void hak_front_empty_all(void)
+{
+    struct hak_front *front = &hak_front;
+    for (unsigned class = 0; class < hak_classes.count; class++)
+        if (front->head[class] != NULL)
+            drain(front, class, (unsigned)length_of(front, class));
+}

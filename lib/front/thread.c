@@ -1,0 +1,216 @@
+/*
+ * thread.c - the start of the library, the life of a thread, and fork.
+ *
+ * Heaps and counter blocks are handed out by index; index + 0 is the owner tag. They are
+ * reused and never freed, since others may hold a tag for a moment after its thread is
+ * gone.
+ */
+#define _GNU_SOURCE
+#include "front/front.h"
+
+#include <pthread.h>
+
+#include "core/config.h"
+#include "mid/ace.h"
+#include "mid/big.h"
+#include "os/lock.h"
+#include "os/os.h"
+#include "os/page.h"
+#include "slab/legacy.h"
+#include "slab/shared_pool.h"
+
+#define HEAPS_PER_MAPPING 16
+
+static struct {
+    struct hak_lock lock;
+    struct hak_heap *heaps[HAK_BLOCK_CAPACITY]; /* by tag; 0 is nobody's */
+    uint32_t free_tags[HAK_BLOCK_CAPACITY];
+    uint32_t free_count;
+    uint32_t next_tag; /* tags from here on were never used */
+    struct hak_heap *spare;
+    uint32_t spare_count;
+} threads = {.next_tag = 1};
+
+static struct {
+    struct hak_lock lock;
+    uint32_t started;
+    pthread_key_t key;
+    int has_key;
+} library;
+
+/* ---- the library --------------------------------------------------------------- */
+
+static void end_thread(void *round);
+static void fork_prepare(void);
+static void fork_parent(void);
+static void fork_child(void);
+
+static void start_page(void)
+{
+    struct hak_class_info info[HAK_CLASS_CAPACITY];
+    for (unsigned c = 0; c < hak_classes.count; c++) {
+        info[c].size_bytes = hak_classes.size[c];
+        info[c].tier = (c >= hak_classes.tiny_count) + (c >= hak_classes.mid_count);
+    }
+    hak_page_make(info, hak_classes.count, hak_classes.tiny_count, (int)hak_knob(page));
+}
+
+static void start_library(void)
+{
+    hak_config_load(hak_os_environment());
+    hak_classes_build(&hak_classes, (enum hak_geometry)hak_knob(tiny_geometry),
+                      (size_t)hak_knob(mmap_threshold));
+    hak_zone_start();
+    start_page();
+    hak_page_show_policy(
+        hak_policy_publish(hak_classes.size, hak_classes.tiny_count, hak_classes.count));
+    /* As early as can be: prepare handlers run last to first, so that other libraries'
+     * may still allocate before ours takes the locks, and their child handlers after. */
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+    library.has_key = pthread_key_create(&library.key, end_thread) == 0;
+}
+
+HAK_NOINLINE void hak_library_start(void)
+{
+    if (hak_likely(hak_load_acquire(&library.started)))
+        return;
+    hak_lock_take(&library.lock);
+    if (!library.started) {
+        start_library();
+        hak_store_release(&library.started, 1);
+    }
+    hak_lock_release(&library.lock);
+}
+
+/* ---- threads --------------------------------------------------------------------- */
+
+static struct hak_heap *heap_for(uint32_t tag)
+{
+    if (threads.heaps[tag] != NULL)
+        return threads.heaps[tag];
+    if (threads.spare_count == 0) {
+        size_t bytes = hak_align_up(HEAPS_PER_MAPPING * sizeof(struct hak_heap), HAK_PAGE_BYTES);
+        threads.spare = hak_os.map(NULL, bytes);
+        if (threads.spare == NULL)
+            return NULL;
+        threads.spare_count = HEAPS_PER_MAPPING;
+    }
+    threads.spare_count--;
+    return threads.heaps[tag] = threads.spare++;
+}
+
+static uint32_t take_tag(void)
+{
+    if (threads.free_count != 0)
+        return threads.free_tags[--threads.free_count];
+    return threads.next_tag < HAK_BLOCK_CAPACITY ? threads.next_tag++ : 0;
+}
+
+static void give_tag(uint32_t tag)
+{
+    threads.free_tags[threads.free_count++] = tag;
+}
+
+static void open_front(struct hak_front *front, struct hak_heap *heap)
+{
+    front->block = heap->block;
+    front->heap = heap;
+    if (hak_knob(front_enable)) {
+        front->own_word = hak_unit_word(heap->tag, 0);
+        front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
+    }
+    for (unsigned c = 0; c < hak_classes.count; c++) {
+        uint32_t cap = hak_policy_now()->front_cap[c];
+        hak_pair_arm(hak_pair_base(front->block, c, front_pushes), cap != 0 ? cap : 1);
+    }
+}
+
+int hak_thread_start(void)
+{
+    struct hak_heap *heap = NULL;
+    struct hak_block *block = NULL;
+    hak_library_start();
+    hak_lock_take(&threads.lock);
+    uint32_t tag = take_tag();
+    if (tag != 0) {
+        heap = heap_for(tag);
+        block = heap != NULL ? hak_page_block(tag) : NULL;
+        if (block == NULL)
+            give_tag(tag);
+    }
+    hak_lock_release(&threads.lock);
+    if (block == NULL)
+        return -ENOMEM;
+    hak_tiny_start(heap, tag, block);
+    open_front(&hak_front, heap);
+    hak_count_scalar(block, threads_started, 1);
+    if (library.has_key) /* may allocate: the front is open by now */
+        pthread_setspecific(library.key, (void *)1);
+    return 0;
+}
+
+/* Other TLS destructors may still allocate after us, so let them go first: a key whose
+ * destructor sets it again is visited again. */
+#define ROUNDS_TO_WAIT 2
+
+static void end_thread(void *round)
+{
+    struct hak_front *front = &hak_front;
+    if ((uintptr_t)round <= ROUNDS_TO_WAIT) {
+        pthread_setspecific(library.key, (void *)((uintptr_t)round + 1));
+        return;
+    }
+    struct hak_heap *heap = front->heap;
+    if (heap == NULL)
+        return;
+    hak_front_empty_all();
+    hak_tiny_end(heap);
+    hak_count_scalar(heap->block, threads_ended, 1);
+    front->own_word = front->shared_word = HAK_NO_WORD;
+    front->heap = NULL;
+    front->block = NULL; /* it will be another thread's */
+    front->ended = 1;
+    hak_lock_take(&threads.lock);
+    hak_page_retire(heap->block);
+    give_tag(heap->tag);
+    hak_lock_release(&threads.lock);
+}
+
+/* ---- fork --------------------------------------------------------------------------- */
+
+static void fork_prepare(void)
+{
+    hak_lock_take(&threads.lock);
+    hak_pool_fork_prepare();
+    hak_legacy_fork_prepare();
+    hak_ace_fork_prepare();
+    hak_big_fork_prepare();
+    hak_zone_fork_prepare();
+}
+
+static void fork_done(int in_child)
+{
+    hak_zone_fork_done(in_child);
+    hak_big_fork_done(in_child);
+    hak_ace_fork_done(in_child);
+    hak_legacy_fork_done(in_child);
+    hak_pool_fork_done(in_child);
+    if (in_child)
+        hak_lock_reset(&threads.lock);
+    else
+        hak_lock_release(&threads.lock);
+}
+
+static void fork_parent(void)
+{
+    fork_done(0);
+}
+
+/* The slabs of the threads that are gone stay as they are: one may have been halfway
+ * through a refill. */
+static void fork_child(void)
+{
+    fork_done(1);
+    hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
+}
+

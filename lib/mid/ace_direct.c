@@ -1,0 +1,30 @@
+/*
+ * ace_direct.c - the larger Large classes: a block is a span of its own.
+ */
+#include "mid/ace.h"
+
+#include "mid/span.h"
+
+static size_t units_of(unsigned class)
+{
+    return hak_classes.size[class] >> HAK_UNIT_LG;
+}
+
+void *hak_ace_direct_alloc(unsigned class, int *zeroed)
+{
+    size_t unit = hak_span_take(units_of(class), zeroed);
+    if (unit == HAK_NO_UNIT) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    hak_store_relaxed(&hak_zone.map[unit], hak_unit_word(HAK_TAG_DIRECT, class));
+    hak_gauge_class_add(class, mapped_class_bytes, hak_classes.size[class]);
+    return hak_unit_address(unit);
+}
+
+void hak_ace_direct_free(size_t unit, unsigned class)
+{
+    hak_store_relaxed(&hak_zone.map[unit], 0);
+    hak_gauge_class_add(class, mapped_class_bytes, -(int64_t)hak_classes.size[class]);
+    hak_span_give(unit, units_of(class));
+}

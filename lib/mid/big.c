@@ -1,0 +1,286 @@
+#include "mid/big.h"
+
+#include "core/counters.h"
+#include <sys/mman.h>
+
+#include "core/config.h"
+#include "mid/bigcache.h"
+#include "os/lock.h"
+#include "os/os.h"
+#include "os/purge.h"
+
+struct big_block {
+    uintptr_t address; /* 0: an unused entry */
+    size_t bytes;      /* mapped */
+    uintptr_t site;    /* return address of the call that asked for it */
+};
+
+/* Open addressing with linear probing; at most half full. */
+static struct {
+    struct hak_lock lock;
+    struct big_block *entries;
+    size_t capacity; /* a power of two, or 0 */
+    size_t count;
+    size_t live_bytes, peak_bytes; /* of blocks in use: now, and at most so far */
+} table;
+
+/* Freed blocks may be kept up to what was in use at some time: then keeping them does
+ * not raise the peak of RSS. This much is free of that rule. */
+#define FREE_HEADROOM ((size_t)4 * HAK_MIB)
+
+#define FIRST_CAPACITY 256
+
+static size_t home_of(uintptr_t address)
+{
+    return (size_t)((address >> 12) * 0x9e3779b97f4a7c15u >> 20) & (table.capacity - 1);
+}
+
+static struct big_block *find(uintptr_t address)
+{
+    if (table.capacity == 0)
+        return NULL;
+    for (size_t i = home_of(address);; i = (i + 1) & (table.capacity - 1)) {
+        if (table.entries[i].address == address)
+            return &table.entries[i];
+        if (table.entries[i].address == 0)
+            return NULL;
+    }
+}
+
+static void insert(uintptr_t address, size_t bytes, uintptr_t site)
+{
+    size_t i = home_of(address);
+    while (table.entries[i].address != 0)
+        i = (i + 1) & (table.capacity - 1);
+    table.entries[i] = (struct big_block){address, bytes, site};
+    table.count++;
+}
+
+/* Closes the gap, so that no search breaks off early. */
+static void remove_entry(struct big_block *entry)
+{
+    size_t mask = table.capacity - 1, gap = (size_t)(entry - table.entries);
+    for (size_t i = (gap + 1) & mask; table.entries[i].address != 0; i = (i + 1) & mask) {
+        size_t home = home_of(table.entries[i].address);
+        if (((i - home) & mask) >= ((i - gap) & mask)) {
+            table.entries[gap] = table.entries[i];
+            gap = i;
+        }
+    }
+    table.entries[gap].address = 0;
+    table.count--;
+}
+
+static int make_room(void)
+{
+    if (table.count * 2 < table.capacity)
+        return 0;
+    struct big_block *old = table.entries;
+    size_t old_capacity = table.capacity;
+    size_t capacity = old_capacity != 0 ? old_capacity * 2 : FIRST_CAPACITY;
+    struct big_block *entries = hak_os.map(NULL, capacity * sizeof *entries);
+    if (entries == NULL)
+        return -ENOMEM;
+    table.entries = entries;
+    table.capacity = capacity;
+    table.count = 0;
+    for (size_t i = 0; i < old_capacity; i++)
+        if (old[i].address != 0)
+            insert(old[i].address, old[i].bytes, old[i].site);
+    if (old != NULL)
+        hak_os.unmap(old, old_capacity * sizeof *old);
+    return 0;
+}
+
+/* Maps with room to spare and gives back what lies before and behind. */
+static char *map_aligned(size_t bytes, size_t align)
+{
+    char *lucky = hak_os.map(NULL, bytes); /* newer kernels align large mappings themselves */
+    if (lucky == NULL || ((uintptr_t)lucky & (align - 1)) == 0)
+        return lucky;
+    hak_os.unmap(lucky, bytes);
+    size_t spare = align > HAK_PAGE_BYTES ? align - HAK_PAGE_BYTES : 0, total;
+    if (__builtin_add_overflow(bytes, spare, &total))
+        return NULL;
+    char *start = hak_os.map(NULL, total);
+    if (start == NULL || spare == 0)
+        return start;
+    char *aligned = (char *)hak_align_up((uintptr_t)start, align);
+    size_t before = (size_t)(aligned - start), behind = total - before - bytes;
+    if (before != 0)
+        hak_os.unmap(start, before);
+    if (behind != 0)
+        hak_os.unmap(aligned + bytes, behind);
+    return aligned;
+}
+
+/* Under the lock. */
+static void count_live(int64_t bytes, int blocks)
+{
+    table.live_bytes += (size_t)bytes;
+    table.peak_bytes = hak_max(table.peak_bytes, table.live_bytes);
+    hak_gauge_add(big_live_bytes, bytes);
+    hak_gauge_add(big_live_blocks, blocks);
+}
+
+enum thp_policy { THP_OFF, THP_AUTO, THP_ON };
+
+#define HUGE_PAGE_BYTES (2 * HAK_MIB)
+/* In `auto`, blocks of this size range get huge pages: large enough to fill them, not so
+ * large that the program is likely to want address space rather than memory. */
+#define AUTO_HUGE_LEAST (2 * HAK_MIB)
+#define AUTO_HUGE_MOST (32 * HAK_MIB)
+
+static int wants_huge_pages(size_t bytes)
+{
+    int64_t policy = hak_knob(thp);
+    return bytes >= HUGE_PAGE_BYTES &&
+           (policy == THP_ON ||
+            (policy == THP_AUTO && bytes >= AUTO_HUGE_LEAST && bytes <= AUTO_HUGE_MOST));
+}
+
+static char *map_fresh(size_t bytes, size_t align)
+{
+    int huge = wants_huge_pages(bytes);
+    char *block = map_aligned(bytes, huge ? hak_max(align, HUGE_PAGE_BYTES) : align);
+    if (block == NULL && huge) /* address space is short: huge pages can do without */
+        block = map_aligned(bytes, align);
+    if (block != NULL) {
+        if (huge) /* whole huge pages only: the tail keeps small ones */
+            hak_os.advise(block, bytes & ~(HUGE_PAGE_BYTES - 1), MADV_HUGEPAGE);
+        else if (hak_knob(thp) == THP_OFF)
+            hak_os.advise(block, bytes, MADV_NOHUGEPAGE);
+        hak_gauge_add(big_maps, 1);
+        hak_gauge_add(mapped_bytes, bytes);
+    }
+    return block;
+}
+
+/* From the BigCache, from the batch, or freshly mapped. */
+static char *find_or_map(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
+    char *block = NULL;
+    *zeroed = 0;
+    if (align <= HAK_PAGE_BYTES && hak_knob(bigcache))
+        block = hak_bigcache_get(bytes, site);
+    if (block == NULL && align <= HAK_PAGE_BYTES)
+        block = hak_purge_take(bytes);
+    if (block == NULL) {
+        *zeroed = 1;
+        block = map_fresh(bytes, align);
+    }
+    return block;
+}
+
+void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
+    if (bytes > PTRDIFF_MAX) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    size_t rounded = hak_big_class_bytes(hak_align_up(hak_max(bytes, 1), HAK_PAGE_BYTES));
+    char *block = NULL;
+    hak_lock_take(&table.lock);
+    if (make_room() == 0 && (block = find_or_map(rounded, align, site, zeroed)) != NULL)
+        insert((uintptr_t)block, rounded, site);
+    if (block != NULL)
+        count_live((int64_t)rounded, 1);
+    else
+        errno = ENOMEM;
+    hak_lock_release(&table.lock);
+    return block;
+}
+
+size_t hak_big_usable(const void *block)
+{
+    hak_lock_take(&table.lock);
+    struct big_block *entry = find((uintptr_t)block);
+    size_t bytes = entry != NULL ? entry->bytes : 0;
+    hak_lock_release(&table.lock);
+    return bytes;
+}
+
+static void unmap(void *block, size_t bytes)
+{
+    hak_os.unmap(block, bytes);
+    hak_gauge_add(big_unmaps, 1);
+    hak_gauge_add(mapped_bytes, -(int64_t)bytes);
+}
+
+static void batch_or_unmap(void *block, size_t bytes, uint64_t now_ns)
+{
+    if (hak_knob(batch))
+        hak_purge_add(block, bytes, now_ns);
+    else
+        unmap(block, bytes);
+}
+
+/* BigCache first; what it declines or pushes out goes to the batch. */
+static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
+{
+    uint64_t now_ns = hak_os_now_ns();
+    int kept = hak_bigcache_put(block, bytes, site, now_ns);
+    if (!kept)
+        batch_or_unmap(block, bytes, now_ns);
+    uint64_t age_ns = (uint64_t)hak_knob(bigcache_age_ms) * 1000000u;
+    size_t headroom = table.peak_bytes - table.live_bytes + FREE_HEADROOM;
+    size_t most = hak_min((size_t)hak_knob(bigcache_cap) << 20, headroom);
+    uint64_t not_before_ns = now_ns > age_ns ? now_ns - age_ns : 0;
+    for (struct hak_big_range out;
+         (out = hak_bigcache_evict(most, not_before_ns, now_ns)).address != NULL;)
+        batch_or_unmap(out.address, out.bytes, now_ns);
+    hak_purge_limit(headroom - hak_min(headroom, hak_bigcache_bytes()), now_ns);
+    hak_purge_tick(now_ns);
+}
+
+int hak_big_free(void *block)
+{
+    size_t bytes = 0;
+    hak_lock_take(&table.lock);
+    struct big_block *entry = find((uintptr_t)block);
+    if (entry != NULL) {
+        bytes = entry->bytes;
+        uintptr_t site = entry->site;
+        remove_entry(entry);
+        count_live(-(int64_t)bytes, -1);
+        keep_or_batch(block, bytes, site);
+    }
+    hak_lock_release(&table.lock);
+    return bytes != 0 ? 0 : -ENOENT;
+}
+
+void *hak_big_resize(void *block, size_t bytes)
+{
+    if (bytes > PTRDIFF_MAX)
+        return NULL;
+    size_t rounded = hak_big_class_bytes(hak_align_up(bytes, HAK_PAGE_BYTES)), old = 0;
+    char *moved = NULL;
+    hak_lock_take(&table.lock);
+    struct big_block *entry = find((uintptr_t)block);
+    if (entry != NULL) {
+        old = entry->bytes;
+        moved = hak_os.remap(block, old, rounded);
+    }
+    if (moved != NULL) {
+        uintptr_t site = entry->site;
+        remove_entry(entry);
+        insert((uintptr_t)moved, rounded, site);
+        hak_gauge_add(mapped_bytes, (int64_t)rounded - (int64_t)old);
+        count_live((int64_t)rounded - (int64_t)old, 0);
+    }
+    hak_lock_release(&table.lock);
+    return moved;
+}
+
+void hak_big_fork_prepare(void)
+{
+    hak_lock_take(&table.lock);
+}
+
+void hak_big_fork_done(int in_child)
+{
+    if (in_child)
+        hak_lock_reset(&table.lock);
+    else
+        hak_lock_release(&table.lock);
+}

@@ -1,0 +1,145 @@
+#include "mid/span.h"
+
+#include <sys/mman.h>
+
+#include "core/counters.h"
+#include "os/lock.h"
+#include "os/os.h"
+
+#define CHUNK_UNITS 64
+#define CHUNK_CAPACITY ((size_t)1 << 17) /* 512 GiB of chunks */
+
+struct chunk {
+    uint64_t used;  /* units that are taken */
+    uint64_t dirty; /* free units with contents */
+    uint64_t stale; /* of these, the ones that were dirty at the last purge already */
+    uint32_t unit;  /* first one */
+};
+
+static struct {
+    struct hak_lock lock;
+    size_t count;
+    size_t first_with[HAK_SPAN_MOST_UNITS + 1]; /* no chunk below has a gap of so many units */
+    struct chunk chunks[CHUNK_CAPACITY];
+} spans;
+
+static uint64_t mask_of(unsigned at, size_t units)
+{
+    return (units == 64 ? ~(uint64_t)0 : ((uint64_t)1 << units) - 1) << at;
+}
+
+/* Lowest position of `units` clear bits in a row, or -1. Halving: after each step a set
+ * bit of `gaps` means that so many units from there on are free. */
+static int find_gap(uint64_t used, size_t units)
+{
+    uint64_t gaps = ~used;
+    for (size_t have = 1; have < units && gaps != 0;) {
+        size_t step = hak_min(have, units - have);
+        gaps &= gaps >> step;
+        have += step;
+    }
+    return gaps != 0 ? __builtin_ctzll(gaps) : -1;
+}
+
+static struct chunk *add_chunk(void)
+{
+    if (spans.count == CHUNK_CAPACITY) {
+        errno = ENOSPC;
+        return NULL;
+    }
+    size_t unit = hak_zone_take(CHUNK_UNITS, CHUNK_UNITS);
+    if (unit == HAK_NO_UNIT)
+        return NULL;
+    struct chunk *chunk = &spans.chunks[spans.count];
+    chunk->unit = (uint32_t)unit;
+    hak_store_relaxed(&hak_zone.next[unit], (uint32_t)spans.count);
+    spans.count++;
+    hak_gauge_add(mapped_bytes, CHUNK_UNITS * HAK_UNIT_BYTES);
+    return chunk;
+}
+
+static size_t take_gap(struct chunk *chunk, unsigned at, size_t units, int *zeroed)
+{
+    uint64_t mask = mask_of(at, units);
+    *zeroed = (chunk->dirty & mask) == 0;
+    chunk->used |= mask;
+    chunk->dirty &= ~mask;
+    chunk->stale &= ~mask;
+    return chunk->unit + at;
+}
+
+static size_t take(size_t units, int *zeroed)
+{
+    for (size_t i = spans.first_with[units]; i < spans.count; i++) {
+        int at = find_gap(spans.chunks[i].used, units);
+        if (at >= 0) {
+            spans.first_with[units] = i;
+            return take_gap(&spans.chunks[i], (unsigned)at, units, zeroed);
+        }
+    }
+    spans.first_with[units] = spans.count;
+    struct chunk *chunk = add_chunk();
+    return chunk != NULL ? take_gap(chunk, 0, units, zeroed) : HAK_NO_UNIT;
+}
+
+size_t hak_span_take(size_t units, int *zeroed)
+{
+    hak_lock_take(&spans.lock);
+    size_t unit = take(units, zeroed);
+    hak_lock_release(&spans.lock);
+    return unit;
+}
+
+void hak_span_give(size_t unit, size_t units)
+{
+    size_t first = unit & ~(size_t)(CHUNK_UNITS - 1);
+    size_t index = hak_zone.next[first];
+    uint64_t mask = mask_of((unsigned)(unit - first), units);
+    hak_lock_take(&spans.lock);
+    spans.chunks[index].used &= ~mask;
+    spans.chunks[index].dirty |= mask;
+    for (size_t n = 1; n <= HAK_SPAN_MOST_UNITS; n++)
+        if (spans.first_with[n] > index)
+            spans.first_with[n] = index;
+    hak_lock_release(&spans.lock);
+}
+
+static size_t purge_chunk(struct chunk *chunk)
+{
+    size_t bytes = 0;
+    uint64_t left = chunk->dirty & chunk->stale;
+    while (left != 0) {
+        unsigned at = (unsigned)__builtin_ctzll(left);
+        uint64_t run = left >> at;
+        size_t units = ~run == 0 ? 64 : (size_t)__builtin_ctzll(~run);
+        hak_os.advise(hak_unit_address(chunk->unit + at), units << HAK_UNIT_LG, MADV_DONTNEED);
+        left &= ~mask_of(at, units);
+        chunk->dirty &= ~mask_of(at, units);
+        bytes += units << HAK_UNIT_LG;
+    }
+    chunk->stale = chunk->dirty;
+    return bytes;
+}
+
+size_t hak_span_purge(void)
+{
+    size_t bytes = 0;
+    hak_lock_take(&spans.lock);
+    for (size_t i = 0; i < spans.count; i++)
+        bytes += purge_chunk(&spans.chunks[i]);
+    hak_lock_release(&spans.lock);
+    return bytes;
+}
+
+void hak_span_fork_prepare(void)
+{
+    hak_lock_take(&spans.lock);
+}
+
+void hak_span_fork_done(int in_child)
+{
+    if (in_child)
+        hak_lock_reset(&spans.lock);
+    else
+        hak_lock_release(&spans.lock);
+}

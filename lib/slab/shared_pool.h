@@ -1,0 +1,41 @@
+/*
+ * shared_pool.h - where threads get slabs from and give EMPTY ones back to.
+ *
+ * acquire() tries four stages in order, each one function, each counted per class and
+ * with a probe; release() takes a slab without used blocks. publish() and adopt() are
+ * the mailbox for slabs that still have used blocks. Lists of slots are lock-free, and
+ * their entries are hints: who pops one claims the slot by CAS, or lets it go. Any
+ * thread. It does not touch blocks, and serves nothing itself when all stages fail.
+ */
+#ifndef HAK_SHARED_POOL_H
+#define HAK_SHARED_POOL_H
+
+#include "core/policy.h"
+#include "slab/superslab.h"
+
+/* Why acquire() failed, for the shared_fail event. */
+struct hak_pool_failure {
+    uint32_t reason; /* FAIL code */
+    uint32_t active, cap;
+};
+
+/* A slab of `class` for `owner`, or NULL and why. Counts go to `block`. */
+struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, struct hak_block *block,
+                                  struct hak_pool_failure *failure);
+
+/* Takes an EMPTY slab of the caller's (used == 0, not queued for remote frees). */
+void hak_pool_release(struct hak_slab *slab, struct hak_block *block);
+
+/* Leaves a slab with used blocks to whoever wants it. Of the caller's, in none of his
+ * lists. Without adoption it is only found again when all its blocks have come home. */
+void hak_pool_publish(struct hak_slab *slab, struct hak_block *block);
+
+/* A published slab with room, now `owner`'s; NULL when there is none. */
+struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block *block);
+
+uint32_t hak_pool_active(unsigned class); /* slots that hold the class and are not EMPTY */
+
+void hak_pool_fork_prepare(void);
+void hak_pool_fork_done(int in_child);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * sizeclass.h - request size -> size class by table, and class -> stride.
+ *
+ * Pure after hak_classes_build(), which runs once at the start. Any thread reads. It
+ * does not know who serves a class; `tiny_count` and `mid_count` only tell the tiers.
+ */
+#ifndef HAK_SIZECLASS_H
+#define HAK_SIZECLASS_H
+
+#include "base/base.h"
+#include "core/counters.h"
+
+#define HAK_TINY_MAX_BYTES ((size_t)2048)
+#define HAK_SMALL_MAX_BYTES ((size_t)4096) /* by 8 bytes up to here, by 1 KiB above */
+#define HAK_LARGE_MAX_BYTES (2 * HAK_MIB)
+/* The class that serves nothing: its front list is always empty. */
+#define HAK_CLASS_NONE (HAK_CLASS_CAPACITY - 1)
+
+enum hak_geometry { HAK_GEOMETRY_POW2, HAK_GEOMETRY_FINE };
+
+struct hak_classes {
+    uint8_t small[HAK_SMALL_MAX_BYTES / 8 + 1];
+    uint8_t by_kib[HAK_LARGE_MAX_BYTES / 1024 + 1];
+    uint32_t size[HAK_CLASS_CAPACITY];    /* stride in bytes */
+    uint32_t inverse[HAK_CLASS_CAPACITY]; /* ceil(2^32 / size): exact for offsets in a slab */
+    unsigned tiny_count, mid_count; /* classes below these indices are Tiny; Tiny or Mid */
+    unsigned regular_count;         /* classes from here on serve only aligned requests */
+    unsigned count;
+};
+
+extern struct hak_classes hak_classes;
+
+/* Requests below `threshold` bytes are served by a class, from there on by Big. */
+void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t threshold);
+
+HAK_INLINE unsigned hak_class_of(size_t bytes)
+{
+    if (hak_likely(bytes <= HAK_SMALL_MAX_BYTES))
+        return hak_classes.small[(bytes + 7) >> 3];
+    if (bytes <= HAK_LARGE_MAX_BYTES)
+        return hak_classes.by_kib[(bytes + 1023) >> 10];
+    return HAK_CLASS_NONE;
+}
+
+/* Is `offset` (below a unit's size) a multiple of the class's stride? */
+HAK_INLINE int hak_class_divides(unsigned c, uint32_t offset)
+{
+    uint32_t blocks = (uint32_t)(((uint64_t)offset * hak_classes.inverse[c]) >> 32);
+    return blocks * hak_classes.size[c] == offset;
+}
+
+#endif

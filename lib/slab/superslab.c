@@ -1,0 +1,125 @@
+#include "slab/superslab.h"
+
+#include "core/codes.h"
+#include "core/probe.h"
+
+struct hak_superslab *hak_superslab_map(unsigned lg)
+{
+    size_t slots = (size_t)1 << (lg - HAK_UNIT_LG);
+    size_t unit = hak_zone_take(slots, slots);
+    if (unit == HAK_NO_UNIT)
+        return NULL;
+    struct hak_superslab *superslab = hak_superslab_at(unit);
+    superslab->magic = HAK_SUPERSLAB_MAGIC;
+    superslab->unit = (uint32_t)unit;
+    superslab->slots = (uint32_t)slots;
+    for (unsigned i = 0; i < slots; i++)
+        hak_store_relaxed(&hak_zone.state[unit + i], hak_slot_word(HAK_SLOT_UNUSED, 0, i));
+    hak_gauge_add(superslabs, 1);
+    hak_gauge_add(superslab_maps, 1);
+    hak_gauge_add(mapped_bytes, slots << HAK_UNIT_LG);
+    hak_probe_superslab_map((uintptr_t)superslab, slots << HAK_UNIT_LG);
+    return superslab;
+}
+
+void hak_superslab_unmap(struct hak_superslab *superslab)
+{
+    size_t unit = superslab->unit, slots = superslab->slots;
+    for (size_t i = 0; i < slots; i++) {
+        hak_store_relaxed(&hak_zone.map[unit + i], 0);
+        hak_store_relaxed(&hak_zone.state[unit + i], 0);
+    }
+    hak_probe_superslab_unmap((uintptr_t)superslab, slots << HAK_UNIT_LG);
+    hak_zone_give(unit, slots);
+    hak_gauge_add(superslabs, -1);
+    hak_gauge_add(superslab_unmaps, 1);
+    hak_gauge_add(mapped_bytes, -(int64_t)(slots << HAK_UNIT_LG));
+}
+
+void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner)
+{
+    hak_store_relaxed(&slab->owner, owner);
+    hak_store_relaxed(&hak_zone.map[hak_slab_unit(slab)], hak_unit_word(owner, slab->class));
+}
+
+struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner)
+{
+    struct hak_slab *slab = &hak_superslab_at(unit - index)->slab[index];
+    size_t header = index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
+    slab->free = NULL;
+    slab->next = slab->prev = NULL;
+    slab->used = slab->free_count = slab->carved = 0;
+    slab->capacity = (uint16_t)((HAK_UNIT_BYTES - header) / hak_classes.size[class]);
+    slab->class = (uint8_t)class;
+    slab->index = (uint8_t)index;
+    slab->full = 0;
+    hak_slab_set_owner(slab, owner);
+    return slab;
+}
+
+/* A link that leaves the slab was overwritten by the program: what it leads to is given
+ * up, not followed. */
+static void drop_free_list(struct hak_slab *slab, const void *block, const void *got)
+{
+    hak_integrity(HAK_INTEGRITY_FREE_LINK, block, (uintptr_t)got, slab->class);
+    slab->free = NULL;
+    slab->free_count = 0;
+}
+
+static unsigned take_free(struct hak_slab *slab, unsigned want, void **list)
+{
+    void *first = slab->free, *last = first;
+    unsigned count = 1;
+    if (hak_unlikely(!hak_slab_holds(slab, first))) {
+        drop_free_list(slab, slab, first);
+        return 0;
+    }
+    for (void *next; count < want && (next = *(void **)last) != NULL; count++) {
+        if (hak_unlikely(!hak_slab_holds(slab, next))) {
+            drop_free_list(slab, last, next);
+            *(void **)last = NULL;
+            break;
+        }
+        last = next;
+    }
+    if (slab->free != NULL) {
+        slab->free = *(void **)last;
+        slab->free_count = (uint16_t)(slab->free_count - count);
+    }
+    *(void **)last = *list;
+    *list = first;
+    return count;
+}
+
+static unsigned carve(struct hak_slab *slab, unsigned want, void **list)
+{
+    size_t size = hak_classes.size[slab->class];
+    char *start = hak_slab_blocks(slab) + slab->carved * size;
+    size_t to_page_end = HAK_PAGE_BYTES - ((uintptr_t)start & (HAK_PAGE_BYTES - 1));
+    unsigned count = (unsigned)hak_max(to_page_end / size, 1);
+    count = (unsigned)hak_min(count, hak_min(want, (size_t)(slab->capacity - slab->carved)));
+    char *block = start;
+    for (unsigned i = 1; i < count; i++, block += size)
+        *(void **)block = block + size;
+    *(void **)block = *list;
+    *list = start;
+    slab->carved = (uint16_t)(slab->carved + count);
+    return count;
+}
+
+unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list)
+{
+    unsigned got = 0;
+    if (slab->free != NULL)
+        got = take_free(slab, want, list);
+    if (got == 0 && slab->carved < slab->capacity)
+        got = carve(slab, want, list);
+    slab->used = (uint16_t)(slab->used + got);
+    return got;
+}
+
+void hak_integrity(unsigned kind, const void *address, uint64_t got, uint64_t expected)
+{
+    hak_gauge_add(integrity_errors, 1);
+    hak_probe_integrity(kind, (uintptr_t)address, got, expected);
+}

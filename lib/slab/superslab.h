@@ -1,0 +1,141 @@
+/*
+ * superslab.h - the SuperSlab's header, its slabs, and the state of its slots.
+ *
+ * A SuperSlab is 512 KiB to 2 MiB of units, naturally aligned; its first 2048 bytes are
+ * the header below. A slot's state lies outside, in the zone's state table, so that a
+ * thread which lost a race may look at a SuperSlab that is gone.
+ *
+ * Who writes: a slab's fields belong to its owner (the thread that got it from the
+ * shared pool or the mailbox), but for `remote`. A state word changes by CAS.
+ */
+#ifndef HAK_SUPERSLAB_H
+#define HAK_SUPERSLAB_H
+
+#include "core/counters.h"
+#include "os/zone.h"
+#include "slab/sizeclass.h"
+
+#define HAK_SUPERSLAB_HEADER_BYTES 2048
+#define HAK_SUPERSLAB_SLABS 32 /* of the largest, 2 MiB */
+
+struct hak_slab {
+    void *free;                   /* blocks that came home, linked through their first word */
+    uintptr_t remote;             /* any thread, by CAS: blocks freed by others; bit 0 says that
+                                   * the slab waits in its owner's remote queue */
+    struct hak_slab *next, *prev; /* in the owner's list of its class, partial or full */
+    struct hak_slab *queue_next;  /* in a remote queue */
+    uint32_t owner;               /* tag, HAK_TAG_NOBODY while published or EMPTY */
+    uint16_t used;                /* blocks in a front, with the program or on `remote` */
+    uint16_t free_count;          /* blocks on `free` */
+    uint16_t carved;              /* blocks cut from the start of the slab so far */
+    uint16_t capacity;            /* blocks that fit */
+    uint8_t class;
+    uint8_t index; /* in its SuperSlab */
+    uint8_t full;  /* in the owner's full list */
+};
+
+struct hak_superslab {
+    uint64_t magic;
+    uint32_t unit;         /* first one */
+    uint32_t slots;        /* units it has */
+    uint32_t claimed;      /* any thread, by CAS: slots taken from UNUSED, in order */
+    uint32_t open_next;    /* next SuperSlab with UNUSED slots, under the pool's lock */
+    uint64_t classes_seen; /* any thread, by atomic or: classes it is registered for */
+    uint64_t reserved[27];
+    struct hak_slab slab[HAK_SUPERSLAB_SLABS];
+};
+
+_Static_assert(sizeof(struct hak_superslab) <= HAK_SUPERSLAB_HEADER_BYTES, "header grew");
+
+#define HAK_SUPERSLAB_MAGIC 0x48414b4d454d5353u
+
+/* ---- slot states --------------------------------------------------------- */
+
+enum hak_slot_state {
+    HAK_SLOT_UNUSED,    /* never held a class, or unit of no SuperSlab */
+    HAK_SLOT_ACTIVE,    /* has an owner */
+    HAK_SLOT_EMPTY,     /* in the shared pool, without used blocks */
+    HAK_SLOT_PUBLISHED, /* its owner has left it with used blocks */
+};
+
+#define HAK_SLOT_STATE_MASK 7u
+#define HAK_SLOT_LISTED 8u   /* linked in a list of its class; a list entry is only a hint */
+#define HAK_SLOT_KNOCKED 16u /* blocks came home while nobody owned it */
+#define HAK_SLOT_CLASS_SHIFT 8
+#define HAK_SLOT_INDEX_SHIFT 16
+
+HAK_INLINE uint32_t hak_slot_word(enum hak_slot_state state, unsigned class, unsigned index)
+{
+    return (uint32_t)state | class << HAK_SLOT_CLASS_SHIFT | index << HAK_SLOT_INDEX_SHIFT;
+}
+
+HAK_INLINE enum hak_slot_state hak_slot_state(uint32_t word)
+{
+    return (enum hak_slot_state)(word & HAK_SLOT_STATE_MASK);
+}
+
+HAK_INLINE unsigned hak_slot_class(uint32_t word) { return word >> HAK_SLOT_CLASS_SHIFT & 0xff; }
+HAK_INLINE unsigned hak_slot_index(uint32_t word) { return word >> HAK_SLOT_INDEX_SHIFT & 0xff; }
+
+/* ---- addresses ----------------------------------------------------------- */
+
+HAK_INLINE struct hak_superslab *hak_superslab_at(size_t unit)
+{
+    return (struct hak_superslab *)hak_unit_address(unit);
+}
+
+/* The slab of a unit that some block, owner or list keeps alive. */
+HAK_INLINE struct hak_slab *hak_slab_of_unit(size_t unit)
+{
+    unsigned index = hak_slot_index(hak_load_relaxed(&hak_zone.state[unit]));
+    return &hak_superslab_at(unit - index)->slab[index];
+}
+
+HAK_INLINE struct hak_superslab *hak_superslab_of(const struct hak_slab *slab)
+{
+    return (struct hak_superslab *)((uintptr_t)slab & ~(HAK_UNIT_BYTES - 1));
+}
+
+HAK_INLINE size_t hak_slab_unit(const struct hak_slab *slab)
+{
+    return hak_superslab_of(slab)->unit + slab->index;
+}
+
+HAK_INLINE char *hak_slab_blocks(const struct hak_slab *slab)
+{
+    return hak_unit_address(hak_slab_unit(slab)) + (slab->index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0);
+}
+
+/* ---- what one can do with them ------------------------------------------- */
+
+/* Maps a SuperSlab of 2^lg bytes, all slots UNUSED; NULL with errno as hak_zone_take(). */
+struct hak_superslab *hak_superslab_map(unsigned lg);
+/* All its slots are UNUSED or claimed by the caller, and it is in no list. */
+void hak_superslab_unmap(struct hak_superslab *superslab);
+
+/* Makes a claimed slot the caller's slab of this class, without blocks carved. */
+struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner);
+void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner);
+
+/* Takes up to `want` blocks: first from the free list, then by cutting fresh ones up to
+ * the end of a page, so that memory is touched as it is needed. Prepends them to *list
+ * and returns their number. Owner only. */
+unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list);
+
+/* Is `block` a block of this slab? (Owner; used where links are followed.) */
+HAK_INLINE int hak_slab_holds(const struct hak_slab *slab, const void *block)
+{
+    uintptr_t offset = (uintptr_t)block - (uintptr_t)hak_slab_blocks(slab);
+    return offset < (size_t)slab->carved * hak_classes.size[slab->class] &&
+           hak_class_divides(slab->class, (uint32_t)offset);
+}
+
+HAK_INLINE int hak_slab_has_room(const struct hak_slab *slab)
+{
+    return slab->free_count != 0 || slab->carved < slab->capacity;
+}
+
+/* Counts and reports a broken invariant. */
+void hak_integrity(unsigned kind, const void *address, uint64_t got, uint64_t expected);
+
+#endif

@@ -1,0 +1,371 @@
+#include "tiny/tiny.h"
+
+#include "core/codes.h"
+#include "core/config.h"
+#include "core/probe.h"
+#include "slab/legacy.h"
+#include "slab/remote.h"
+#include "slab/shared_pool.h"
+
+/* A thread's first refill of a class is small, and each next one twice as large: a
+ * program that needs three blocks does not touch a page of them. */
+#define FIRST_BATCH 4
+
+/* Chains in the outbox are bounded by count and by bytes, since a thread that goes to
+ * sleep keeps them. */
+#define OUTBOX_BLOCKS 32
+#define OUTBOX_BYTES ((size_t)16 * HAK_KIB)
+
+/* Partly used slabs beyond these go to the mailbox: other threads need them more. */
+#define KEPT_PARTIAL 32
+
+/* ---- lists of slabs -------------------------------------------------------- */
+
+static void link_slab(struct hak_slab **list, struct hak_slab *slab)
+{
+    slab->prev = NULL;
+    slab->next = *list;
+    if (slab->next != NULL)
+        slab->next->prev = slab;
+    *list = slab;
+}
+
+static void unlink_slab(struct hak_slab **list, struct hak_slab *slab)
+{
+    if (slab->prev != NULL)
+        slab->prev->next = slab->next;
+    else
+        *list = slab->next;
+    if (slab->next != NULL)
+        slab->next->prev = slab->prev;
+}
+
+static void add_partial(struct hak_tiny_bin *bin, struct hak_slab *slab)
+{
+    slab->full = 0;
+    link_slab(&bin->partial, slab);
+    if (slab->next == NULL)
+        bin->last = slab;
+    bin->partial_count++;
+}
+
+static void remove_partial(struct hak_tiny_bin *bin, struct hak_slab *slab)
+{
+    if (bin->last == slab)
+        bin->last = slab->prev;
+    unlink_slab(&bin->partial, slab);
+    bin->partial_count--;
+}
+
+static void add_full(struct hak_tiny_bin *bin, struct hak_slab *slab)
+{
+    slab->full = 1;
+    link_slab(&bin->full, slab);
+}
+
+static void remove_slab(struct hak_tiny_bin *bin, struct hak_slab *slab)
+{
+    if (slab->full)
+        unlink_slab(&bin->full, slab);
+    else
+        remove_partial(bin, slab);
+}
+
+/* ---- blocks coming home ---------------------------------------------------- */
+
+/* The edge EMPTY -> pool. A slab that waits in a remote queue is looked at again when it
+ * comes out. The one that refills are served from stays: it would be back at once. */
+static int release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
+{
+    if (slab->used != 0 || !hak_knob(ss_empty_reuse) || hak_remote_is_queued(slab))
+        return 0;
+    if (slab == bin->partial && slab->next == NULL)
+        return 0;
+    remove_slab(bin, slab);
+    hak_pool_release(slab, heap->block);
+    return 1;
+}
+
+/* Heaps in use: a thread that is alone has nobody to leave slabs to. */
+static uint32_t heaps;
+
+static void publish_last(struct hak_heap *heap, struct hak_tiny_bin *bin)
+{
+    struct hak_slab *slab = bin->last;
+    if (!hak_knob(ss_adopt) || slab->used == 0 || hak_load_relaxed(&heaps) < 2)
+        return;
+    remove_partial(bin, slab);
+    hak_pool_publish(slab, heap->block);
+}
+
+/* Blocks have just been put on slab->free. */
+static void came_home(struct hak_heap *heap, struct hak_slab *slab)
+{
+    struct hak_tiny_bin *bin = &heap->bins[slab->class];
+    if (slab->full) {
+        unlink_slab(&bin->full, slab);
+        add_partial(bin, slab);
+    }
+    if (!release_if_empty(heap, bin, slab) && bin->partial_count > KEPT_PARTIAL)
+        publish_last(heap, bin);
+}
+
+/* The run of blocks at the head of the list that lie in this slab, at most `most` of them,
+ * goes to its free list. Returns their number; 0 and an empty list after a bad link. */
+static unsigned take_run(struct hak_slab *slab, size_t unit, unsigned most, void **list)
+{
+    void *block = *list, *free = slab->free;
+    unsigned count = 0;
+    while (count < most && block != NULL && hak_unit_of(block) == unit) {
+        void *next = *(void **)block;
+        if (hak_unlikely(!hak_slab_holds(slab, block) || count == slab->used)) {
+            hak_integrity(count == slab->used ? HAK_INTEGRITY_COUNT : HAK_INTEGRITY_FREE_LINK,
+                          block, count, slab->used);
+            *list = NULL;
+            return 0;
+        }
+        *(void **)block = free;
+        free = block;
+        block = next;
+        count++;
+    }
+    *list = block;
+    slab->free = free;
+    slab->free_count = (uint16_t)(slab->free_count + count);
+    slab->used = (uint16_t)(slab->used - count);
+    return count;
+}
+
+/* A slab may have been published while blocks of it lay in the front. */
+static int is_published(uint32_t word, unsigned class)
+{
+    uint32_t tag = word >> HAK_TAG_SHIFT;
+    return word != 0 && (word & HAK_CLASS_MASK) == class &&
+           (tag < HAK_BLOCK_CAPACITY || tag == HAK_TAG_NOBODY);
+}
+
+static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block);
+
+static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void **list)
+{
+    void *block = *list;
+    *list = *(void **)block;
+    put_in_outbox(heap, unit, class, block);
+}
+
+void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
+{
+    while (list != NULL && count != 0) {
+        size_t unit = hak_unit_of(list);
+        uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+        if (hak_likely(word == hak_unit_word(heap->tag, class))) {
+            struct hak_slab *slab = hak_slab_of_unit(unit);
+            count -= take_run(slab, unit, count, &list);
+            came_home(heap, slab);
+        } else if (is_published(word, class)) {
+            send_home(heap, unit, class, &list);
+            count--;
+        } else {
+            hak_integrity(HAK_INTEGRITY_FREE_LINK, list, unit, class);
+            return NULL; /* whatever follows such a link is not ours to follow */
+        }
+    }
+    return list;
+}
+
+/* Takes in what others have freed. Returns 1 if `class` got blocks. */
+static int drain_remote(struct hak_heap *heap, unsigned class)
+{
+    int helped = 0;
+    struct hak_slab *slab;
+    if (!hak_remote_waiting(heap->tag))
+        return 0;
+    while ((slab = hak_remote_next(heap->tag)) != NULL) {
+        unsigned of_class = slab->class;
+        unsigned count = hak_remote_count(slab);
+        if (count == slab->used || slab->free == NULL) /* else when the free list runs out */
+            hak_remote_take(slab);
+        hak_count_class(heap->block, of_class, remote_drains, 1);
+        hak_count_class(heap->block, of_class, remote_drained, count);
+        hak_probe_remote_drain(of_class, count, slab->used == 0);
+        helped |= of_class == class;
+        came_home(heap, slab);
+    }
+    return helped;
+}
+
+/* ---- refill ------------------------------------------------------------------ */
+
+/* From the thread's own slabs. Slabs that turn out full leave the list. */
+static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigned want, void **list)
+{
+    struct hak_tiny_bin *bin = &heap->bins[class];
+    struct hak_slab *slab;
+    while ((slab = bin->partial) != NULL) {
+        if (slab->free == NULL)
+            hak_remote_take(slab);
+        unsigned got = hak_slab_take(slab, want, list);
+        if (!hak_slab_has_room(slab)) {
+            remove_partial(bin, slab);
+            add_full(bin, slab);
+        }
+        if (got != 0)
+            return got;
+    }
+    return 0;
+}
+
+static unsigned next_batch(struct hak_tiny_bin *bin, unsigned class)
+{
+    unsigned most = hak_policy_now()->front_refill[class];
+    unsigned want = (unsigned)hak_min(hak_max(bin->batch, FIRST_BATCH), most);
+    bin->batch = want * 2;
+    return want;
+}
+
+static int adopt_some(struct hak_heap *heap, unsigned class)
+{
+    for (int tries = 0; tries < 4; tries++) {
+        struct hak_slab *slab = hak_pool_adopt(class, heap->tag, heap->block);
+        if (slab == NULL)
+            return 0;
+        if (hak_slab_has_room(slab)) {
+            add_partial(&heap->bins[class], slab);
+            return 1;
+        }
+        add_full(&heap->bins[class], slab);
+    }
+    return 0;
+}
+
+/* A slab from the shared pool becomes the first of the bin. */
+static int acquire(struct hak_heap *heap, unsigned class)
+{
+    heap->failure = (struct hak_pool_failure){0, 0, 0};
+    if (!hak_knob(superslab_enable))
+        return 0;
+    struct hak_slab *slab = hak_pool_acquire(class, heap->tag, heap->block, &heap->failure);
+    if (slab == NULL)
+        return 0;
+    add_partial(&heap->bins[class], slab);
+    return 1;
+}
+
+static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, unsigned *source)
+{
+    unsigned want = next_batch(&heap->bins[class], class), got;
+    *source = drain_remote(heap, class) ? HAK_SOURCE_REMOTE : HAK_SOURCE_SLAB;
+    if ((got = take_from_partial(heap, class, want, list)) != 0)
+        return got;
+    *source = HAK_SOURCE_ADOPT;
+    if (hak_policy_now()->must_adopt && adopt_some(heap, class))
+        return take_from_partial(heap, class, want, list);
+    *source = HAK_SOURCE_SHARED;
+    if (acquire(heap, class))
+        return take_from_partial(heap, class, want, list);
+    *source = HAK_SOURCE_ADOPT;
+    return adopt_some(heap, class) ? take_from_partial(heap, class, want, list) : 0;
+}
+
+unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list)
+{
+    unsigned source;
+    unsigned got = refill_from(heap, class, list, &source);
+    if (got == 0)
+        return 0;
+    hak_count_class(heap->block, class, refills, 1);
+    hak_count_class(heap->block, class, refilled, got);
+    hak_probe_refill(class, got, source);
+    return got;
+}
+
+void *hak_tiny_fall_back(struct hak_heap *heap, unsigned class)
+{
+    const struct hak_pool_failure *failure = &heap->failure;
+    if (failure->reason != 0) {
+        hak_count_class(heap->block, class, shared_fail, 1);
+        hak_probe_shared_fail(class, failure->reason, failure->active, failure->cap);
+    }
+    return hak_legacy_alloc(class);
+}
+
+/* ---- remote frees -------------------------------------------------------------- */
+
+static void send(struct hak_outbox *out)
+{
+    if (out->count == 0)
+        return;
+    hak_remote_push(out->unit, out->head, out->tail, out->count);
+    out->count = out->room = 0;
+}
+
+static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block)
+{
+    struct hak_outbox *out = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
+    if (hak_unlikely(out->unit != unit || out->room == 0)) {
+        send(out);
+        out->unit = unit;
+        out->head = NULL;
+        out->tail = block;
+        out->count = 0;
+        out->room = (uint32_t)hak_max(hak_min(OUTBOX_BYTES / hak_classes.size[class], OUTBOX_BLOCKS), 1);
+    }
+    *(void **)block = out->head;
+    out->head = block;
+    out->count++;
+    out->room--;
+}
+
+void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block)
+{
+    hak_count_class(heap->block, class, remote_frees, 1);
+    put_in_outbox(heap, unit, class, block);
+}
+
+void hak_tiny_free_homeless(size_t unit, unsigned class, void *block)
+{
+    hak_gauge_class_add(class, remote_frees, 1);
+    hak_remote_push(unit, block, block, 1);
+}
+
+void hak_tiny_flush_outbox(struct hak_heap *heap)
+{
+    for (unsigned i = 0; i < HAK_OUTBOX_SLOTS; i++)
+        send(&heap->outbox[i]);
+}
+
+/* ---- life ------------------------------------------------------------------------ */
+
+void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block)
+{
+    heap->tag = tag;
+    heap->block = block;
+    hak_add_relaxed(&heaps, 1);
+    hak_remote_open(tag);
+}
+
+static void leave_slab(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
+{
+    remove_slab(bin, slab);
+    hak_remote_take(slab);
+    if (slab->used == 0 && hak_knob(ss_empty_reuse) && !hak_remote_is_queued(slab))
+        hak_pool_release(slab, heap->block);
+    else
+        hak_pool_publish(slab, heap->block);
+}
+
+void hak_tiny_end(struct hak_heap *heap)
+{
+    hak_tiny_flush_outbox(heap);
+    drain_remote(heap, 0);
+    for (unsigned c = 0; c < hak_classes.tiny_count; c++) {
+        struct hak_tiny_bin *bin = &heap->bins[c];
+        while (bin->partial != NULL)
+            leave_slab(heap, bin, bin->partial);
+        while (bin->full != NULL)
+            leave_slab(heap, bin, bin->full);
+        bin->batch = 0;
+    }
+    hak_remote_close(heap->tag);
+    hak_sub_relaxed(&heaps, 1);
+}

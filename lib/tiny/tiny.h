@@ -1,0 +1,67 @@
+/*
+ * tiny.h - a thread's slabs: what refills its front and takes back what it drains.
+ *
+ * Owner: each heap belongs to one thread, which alone calls these functions (but for
+ * hak_tiny_free_homeless). Blocks enter and leave by chains linked through their first
+ * word. It does not know the front's lists, nor sizes above Tiny.
+ */
+#ifndef HAK_TINY_H
+#define HAK_TINY_H
+
+#include "core/policy.h"
+#include "slab/shared_pool.h"
+
+/* Remote frees leave in chains: consecutive ones to the same unit share a CAS. */
+#define HAK_OUTBOX_SLOTS 8
+
+struct hak_outbox {
+    size_t unit; /* meaningful while room is not 0 */
+    void *head, *tail;
+    uint32_t count; /* blocks in the chain */
+    uint32_t room;  /* blocks until it is sent; 0: nothing to add to */
+};
+
+struct hak_tiny_bin {
+    struct hak_slab *partial; /* slabs with room; the first is refilled from */
+    struct hak_slab *full;    /* slabs without */
+    struct hak_slab *last;    /* of partial: the first to be published */
+    uint32_t partial_count;
+    uint32_t batch;           /* blocks of the next refill; grows from few to the policy's */
+};
+
+struct hak_heap {
+    uint32_t tag;
+    struct hak_block *block; /* where this thread counts */
+    struct hak_tiny_bin bins[HAK_TINY_CLASS_CAPACITY];
+    struct hak_outbox outbox[HAK_OUTBOX_SLOTS];
+    struct hak_pool_failure failure; /* of the last refill that brought nothing */
+};
+
+/* Makes the heap of a new thread. */
+void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block);
+
+/* Prepends blocks of `class` to *list and returns their number; 0: the shared pool
+ * failed, and hak_tiny_fall_back() is next. */
+unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list);
+
+/* shared_fail -> legacy: one block after a refill that brought none, which is counted
+ * and told; NULL with errno ENOMEM. */
+void *hak_tiny_fall_back(struct hak_heap *heap, unsigned class);
+
+/* Takes the first `count` blocks of the list, all of slabs that this heap owned when they
+ * were pushed. Returns the rest of the list. */
+void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count);
+
+/* Frees a block of another owner's slab. */
+void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block);
+/* The same for a thread without a heap. */
+void hak_tiny_free_homeless(size_t unit, unsigned class, void *block);
+
+/* Sends out what waits in the outbox. */
+void hak_tiny_flush_outbox(struct hak_heap *heap);
+
+/* The thread ends: EMPTY slabs are released, the others published. Its front has been
+ * drained. */
+void hak_tiny_end(struct hak_heap *heap);
+
+#endif

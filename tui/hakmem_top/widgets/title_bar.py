@@ -1,0 +1,75 @@
+"""The two rows on top: the screens to choose from, the state, and whom we watch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+from textual.message import Message
+
+from hakmem_top import edges
+from hakmem_top.lines import Line, Span, fit, spread, width_of
+from hakmem_top.moment import Moment
+from hakmem_top.widgets.line_view import LineView
+
+
+class TitleBar(LineView):
+    """Names the screens with their keys; a click on a name goes there."""
+
+    class ViewClicked(Message):
+        """The name of a screen was clicked."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, views: Sequence[tuple[str, str]], current: str) -> None:
+        """`views` holds (name, title) of each screen; `current` is the name of this one."""
+        super().__init__(self._present, id="title-bar")
+        self._views = tuple(views)
+        self._current = current
+
+    def _present(self, moment: Moment, width: int, height: int) -> list[Line]:
+        return [
+            spread(self._tabs(), edges.state(moment), width),
+            edges.facts(moment, width),
+        ]
+
+    def _tabs(self) -> Line:
+        line: Line = [Span(" hakmem-top", "strong")]
+        for number, (name, title) in enumerate(self._views, start=1):
+            chosen = name == self._current
+            line.append(Span("   "))
+            line.append(
+                Span(
+                    f"[{number} {title}]" if chosen else f" {number} {title} ",
+                    "chosen" if chosen else "label",
+                )
+            )
+        return line
+
+    def on_click(self, event: events.Click) -> None:
+        """Goes to the screen whose name was clicked."""
+        if event.y != 0:
+            return
+        column = 0
+        tabs = self._tabs()
+        for position, span in enumerate(tabs):
+            column += width_of([span])
+            if event.x < column:
+                view = position // 2 - 1
+                if position >= 2 and position % 2 == 0 and view < len(self._views):
+                    self.post_message(self.ViewClicked(self._views[view][0]))
+                return
+
+
+class Banner(LineView):
+    """One row that appears when the target has gone or the source has failed."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda m, width, _: [fit(edges.banner(m, width), width)], id="banner")
+
+    def show(self, moment: Moment) -> None:
+        """Appears only when there is something to say."""
+        self.display = bool(edges.banner(moment, 80))
+        super().show(moment)
