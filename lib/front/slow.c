@@ -12,6 +12,9 @@
 #include "mid/big.h"
 #include "slab/legacy.h"
 
+/* A look at the clock costs as much as a refill: one in so many is not felt. */
+#define SLOW_PATHS_A_TICK 64
+
 /* Steps until a countdown that nobody has armed runs out: never. */
 #define UNBOUNDED ((uint64_t)1 << 62)
 
@@ -129,6 +132,8 @@ static void *alloc_class(unsigned class, int *zeroed)
     struct hak_front *front = &hak_front;
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
+    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
+        hak_tick();
     if (front->head[class] != NULL) /* filled by the thread's own start */
         return pop(front, class);
     if (class < hak_classes.tiny_count)
