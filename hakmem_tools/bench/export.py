@@ -16,7 +16,8 @@ import msgspec
 
 from hakmem_tools.bench.callgrind import InstructionCount
 from hakmem_tools.bench.measure import Run
-from hakmem_tools.bench.results import SCHEMA_VERSION, Document
+from hakmem_tools.bench.results import Document
+from hakmem_tools.model.snapshot import SCHEMA_VERSION
 
 FORMATS = (".json", ".csv")
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _TUNABLES = ("HAKMEM_", "HAKO_", "MALLOC_", "MIMALLOC_", "TCMALLOC_", "GLIBC_TUNABLES")
+BUSY_LOAD = 0.5
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _THP = Path("/sys/kernel/mm/transparent_hugepage")
 
@@ -41,6 +42,11 @@ def describe_machine(environment: Mapping[str, str] = os.environ) -> dict[str, o
 def load_average() -> list[float]:
     """The system's load over 1, 5 and 15 minutes."""
     return [round(load, 2) for load in os.getloadavg()]
+
+
+def is_busy() -> bool:
+    """Whether more than half a core has been at work over the last minute."""
+    return os.getloadavg()[0] > BUSY_LOAD
 
 
 def _cpu_model(missing: dict[str, str]) -> str | None:

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import msgspec
 
+from hakmem_tools.native.header import LIBRARY_NAME, LibraryNotFound, find_library
+
 OURS = "hakmem"
+MINIMAL = "hakmem-minimal"  # built with BENCH_MINIMAL=1
 DEFAULT_PEERS = ("glibc", "mimalloc", "jemalloc", "tcmalloc", OURS)
-KNOWN_PEERS = (*DEFAULT_PEERS, "hakmem-minimal")
+KNOWN_PEERS = (*DEFAULT_PEERS, MINIMAL)
 PROJECT = Path(__file__).resolve().parents[2]
 
 _DEBIAN = {  # peer: file name, package
@@ -29,8 +32,8 @@ _HOW_TO_GET = {
     "mimalloc": "pip install cmeel-mimalloc",
     "jemalloc": "apt-get install libjemalloc2",
     "tcmalloc": "apt-get install libtcmalloc-minimal4",
-    "hakmem": "make build",
-    "hakmem-minimal": "make build BENCH_MINIMAL=1",
+    OURS: "make build",
+    MINIMAL: "make build BENCH_MINIMAL=1",
 }
 
 
@@ -91,9 +94,18 @@ def _find(name: str) -> Peer | None:
         return _find_mimalloc()
     if name in _DEBIAN:
         return _find_debian(name)
-    folder = PROJECT / "build" / ("minimal" if name == "hakmem-minimal" else "")
-    library = folder / "libhakmem.so"
-    return Peer(name, str(library.resolve()), _hakmem_version()) if library.is_file() else None
+    library = _own_library(name)
+    return None if library is None else Peer(name, str(library), _hakmem_version())
+
+
+def _own_library(name: str) -> Path | None:
+    if name == MINIMAL:
+        minimal = PROJECT / "build" / "minimal" / LIBRARY_NAME
+        return minimal if minimal.is_file() else None
+    try:
+        return find_library().resolve()
+    except LibraryNotFound:
+        return None
 
 
 def _find_mimalloc() -> Peer | None:

@@ -22,10 +22,10 @@ from hakmem_tools.bench.analysis import (
 )
 from hakmem_tools.bench.conduct import AA_SUFFIX
 from hakmem_tools.bench.measure import Run
-from hakmem_tools.bench.peers import Peer
+from hakmem_tools.bench.peers import OURS, Peer
 from hakmem_tools.bench.rows import Row
+from hakmem_tools.model.snapshot import SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
 SEED = 20_023
 
 
@@ -38,10 +38,15 @@ class AaResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """One build of hakmem over all rows. `rss_above_glibc` names the rows over their limit."""
+    """One build of hakmem over all rows.
+
+    `rows_slower` names the rows whose interval does not reach 1, `rss_above_glibc` those over their
+    limit. `time_to_default` compares another build with the default one, over all rows.
+    """
 
     time_main: Ratio | None
     time_all: Ratio | None
+    time_to_default: Ratio | None
     rss_to_peer: dict[str, float]
     rows_slower: list[str]
     rss_above_glibc: list[str]
@@ -112,10 +117,17 @@ def standing(
     return Standing(
         time_main=geometric_ratio(runs, [pair for pair in pairs if pair[0] in main], SEED),
         time_all=geometric_ratio(runs, pairs, SEED),
+        time_to_default=_time_to_default(runs, results, arm),
         rss_to_peer={p: mean for p, v in peaks.items() if (mean := geometric_mean(v)) is not None},
         rows_slower=[r.row for r in results if arm in r.ours and not _reaches_one(r.ours[arm])],
         rss_above_glibc=[r.row for r in results if _above_glibc(r, arm)],
     )
+
+
+def _time_to_default(runs: Sequence[Run], results: Sequence[RowResult], arm: str) -> Ratio | None:
+    if arm == OURS:
+        return None
+    return geometric_ratio(runs, [(result.row, arm, OURS) for result in results], SEED)
 
 
 def _reaches_one(ratio: Ratio) -> bool:

@@ -105,6 +105,8 @@ def _standing_lines(name: str, one: Standing) -> Iterator[str]:
         f"{name}: geometric mean of time to the best peer {_ratio(one.time_main)} in the main "
         f"rows, {_ratio(one.time_all)} in all"
     )
+    if one.time_to_default is not None:
+        yield f"{name}: geometric mean of time to hakmem {_ratio(one.time_to_default, 3)}"
     for peer, ratio in one.rss_to_peer.items():
         yield f"{name}: geometric mean of peak RSS to {peer} {ratio:.2f}"
     if one.rows_slower:
@@ -135,12 +137,13 @@ def _failed(cell: Cell) -> str:
     return f"{cell.failed_runs} of {cell.runs} runs failed; the first: {cell.failure}"
 
 
-def _ratio(ratio: Ratio | None) -> str:
+def _ratio(ratio: Ratio | None, digits: int = 2) -> str:
     if ratio is None:
         return NOTHING
+    estimate = _number(ratio.estimate, digits)
     if ratio.low is None or ratio.high is None:
-        return f"{ratio.estimate:.2f} [?]"
-    return f"{ratio.estimate:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+        return f"{estimate} [?]"
+    return f"{estimate} [{ratio.low:.{digits}f}, {ratio.high:.{digits}f}]"
 
 
 def _number(value: float | None, digits: int) -> str:

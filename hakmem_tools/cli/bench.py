@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +11,12 @@ import click
 
 from hakmem_tools.bench.peers import DEFAULT_PEERS, PROJECT, Peer, find_peers
 from hakmem_tools.bench.rows import ROWS, Row, select_rows
+from hakmem_tools.cli.errors import DONE, INCONCLUSIVE, Failure, say
 
 if TYPE_CHECKING:
     from hakmem_tools.bench.results import Document
 
-INCONCLUSIVE = 3
 ROUNDS, QUICK_ROUNDS = 10, 5
-_tell = functools.partial(click.echo, err=True)
 
 
 @click.command()
@@ -43,7 +42,7 @@ _tell = functools.partial(click.echo, err=True)
 def command(
     row_list: str | None, peer_list: str, rounds: int | None, quick: bool, no_aa: bool,
     callgrind: bool, as_json: bool, outputs: tuple[Path, ...], force: bool, programs: Path,
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Run the workloads under each allocator, interleaved, and compare time and memory.
 
     Bring the machine to rest first: what else runs is in the figures.
@@ -54,8 +53,9 @@ def command(
     peers, missing = _chosen_peers(peer_list)
     _check_outputs(outputs, force, callgrind, export.FORMATS)
     if callgrind:
-        _count(peers, programs, as_json)
-        return
+        return _count(peers, programs, as_json)
+    if machine.is_busy():
+        say("bench: other programs keep this machine busy; their load is in the figures")
     setup = results.Setup(rows, peers, missing, rounds or (QUICK_ROUNDS if quick else ROUNDS),
                           quick, machine.describe_machine())  # fmt: skip
 
@@ -63,12 +63,13 @@ def command(
         for path in outputs:
             export.write_results(document, path)
 
-    document = session.run_session(setup, programs, with_aa=not no_aa, tell=_tell, keep=keep)
+    document = session.run_session(setup, programs, with_aa=not no_aa, tell=say, keep=keep)
     for line in export.json_lines(document) if as_json else table.document_lines(document):
         click.echo(line)
     if any(cell.seconds is None for row in document.rows for cell in row.cells.values()):
-        _tell("bench: not every row has a time under every allocator; the failures are listed")
-        raise click.exceptions.Exit(INCONCLUSIVE)
+        say("bench: not every row has a time under every allocator; the failures are listed")
+        return INCONCLUSIVE
+    return DONE
 
 
 def _chosen_rows(row_list: str | None, quick: bool, programs: Path) -> list[Row]:
@@ -78,7 +79,7 @@ def _chosen_rows(row_list: str | None, quick: bool, programs: Path) -> list[Row]
         raise click.UsageError(f"--rows: {error}") from None
     for row in rows:
         if not (programs / row.program).is_file():
-            raise click.UsageError(f"{programs / row.program}: not built; run `make workloads`")
+            raise Failure(f"{programs / row.program}: not built; run `make workloads`")
     return [row.quick() for row in rows] if quick else rows
 
 
@@ -88,9 +89,9 @@ def _chosen_peers(peer_list: str) -> tuple[list[Peer], list[str]]:
     except ValueError as error:
         raise click.UsageError(f"--peers: {error}") from None
     for line in missing:
-        _tell(f"bench: {line}")
+        say(f"bench: peer {line}")
     if not peers:
-        raise click.UsageError(f"--peers {peer_list}: none of them is here")
+        raise Failure(f"--peers {peer_list}: none of them is here")
     return peers, missing
 
 
@@ -103,16 +104,17 @@ def _check_outputs(
         if path.suffix not in formats:
             raise click.UsageError(f"-o {path}: the name must end in {' or '.join(formats)}")
         if path.exists() and not force:
-            raise click.UsageError(f"-o {path}: exists; give --force to overwrite it")
-        if not path.resolve().parent.is_dir():
-            raise click.UsageError(f"-o {path}: no such directory")
+            raise Failure(f"-o {path}: the file exists; --force overwrites it")
+        if not os.access(path.resolve().parent, os.W_OK | os.X_OK):
+            raise Failure(f"-o {path}: no file can be written there")
 
 
-def _count(peers: Sequence[Peer], programs: Path, as_json: bool) -> None:
+def _count(peers: Sequence[Peer], programs: Path, as_json: bool) -> int:
     from hakmem_tools.bench import callgrind, export, table
 
-    counts = callgrind.count_rows(peers, programs, _tell)
+    counts = callgrind.count_rows(peers, programs, say)
     for line in export.count_lines(counts) if as_json else table.instruction_lines(counts):
         click.echo(line)
     if any(count.failure is not None for count in counts):
-        raise click.exceptions.Exit(INCONCLUSIVE)
+        return INCONCLUSIVE
+    return DONE

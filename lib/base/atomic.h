@@ -22,8 +22,8 @@
     __atomic_compare_exchange_n((p), (expected), (v), 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
 #define hak_cas_acq_rel(p, expected, v) \
     __atomic_compare_exchange_n((p), (expected), (v), 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-#define hak_cas_weak_release(p, expected, v) \
-    __atomic_compare_exchange_n((p), (expected), (v), 1, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
+#define hak_cas_weak_acq_rel(p, expected, v) \
+    __atomic_compare_exchange_n((p), (expected), (v), 1, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 
 /* A counter with one writer: a plain add that a reader in another thread may see. */
 #define hak_count(p, n) hak_store_relaxed((p), hak_load_relaxed(p) + (uint64_t)(n))

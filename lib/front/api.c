@@ -77,18 +77,26 @@ HAK_API void *reallocarray(void *block, size_t count, size_t size)
 
 /* ---- alignment ------------------------------------------------------------- */
 
+/* Mid blocks are spread over cache lines, so only these alignments are theirs. */
+#define MID_ALIGN 64
+
 /* The smallest class whose blocks all lie at multiples of `align`. Units are 64 KiB
- * aligned, and a SuperSlab's first blocks begin at 2048. */
+ * aligned, a SuperSlab's first blocks begin at 2048, and Mid has classes of its own for
+ * page alignment. */
 static unsigned aligned_class_of(size_t bytes, size_t align)
 {
-    unsigned class = hak_class_of(hak_max(bytes, align));
+    size_t least = hak_max(bytes, align);
+    unsigned class = hak_class_of(least);
     if (class == HAK_CLASS_NONE || align > HAK_UNIT_BYTES)
         return HAK_CLASS_NONE;
-    while (class < hak_classes.count && hak_classes.size[class] % align != 0)
+    while (class < hak_classes.tiny_count && hak_classes.size[class] % align != 0)
         class++;
-    if (class == hak_classes.count || hak_class_of(hak_classes.size[class]) != class)
-        return HAK_CLASS_NONE;
-    return class;
+    if (class >= hak_classes.tiny_count && class < hak_classes.mid_count && align > MID_ALIGN)
+        class = hak_classes.regular_count;
+    while (class < hak_classes.count &&
+           (hak_classes.size[class] < least || hak_classes.size[class] % align != 0))
+        class++;
+    return class < hak_classes.count ? class : HAK_CLASS_NONE;
 }
 
 static void *aligned(size_t align, size_t bytes)
@@ -103,7 +111,7 @@ static void *aligned(size_t align, size_t bytes)
     int zeroed;
     unsigned class = aligned_class_of(bytes, align);
     if (class != HAK_CLASS_NONE)
-        return malloc(hak_classes.size[class]);
+        return hak_alloc_class(class);
     return hak_big_alloc(bytes, align, (uintptr_t)__builtin_return_address(0), &zeroed);
 }
 

@@ -19,6 +19,7 @@ struct hak_front {
     struct hak_block *block;
     struct hak_heap *heap; /* NULL before the thread's start and after its end */
     int64_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops */
+    uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
 };
 
@@ -35,6 +36,7 @@ void hak_library_start(void);
 /* front/slow: what a miss, a full list or an unknown address leads to. */
 void *hak_malloc_slow(size_t bytes);
 void *hak_calloc_slow(size_t bytes); /* zeroed */
+void *hak_alloc_class(unsigned class);
 void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block); /* returns `block` */

@@ -39,10 +39,16 @@ static int64_t length_of(const struct hak_front *front, unsigned class)
     return front->extra[class] + (int64_t)(pushes - pops);
 }
 
+/* A list that is found short again and again is looked at less and less often, down to
+ * one look in 2^MOST_CALM as many frees. It may then pass its cap once, by blocks that
+ * were in use a moment ago. */
+#define MOST_CALM 4
+
 /* So many frees until the list must be looked at again. */
 static void arm_pushes(struct hak_front *front, unsigned class, int64_t length)
 {
     int64_t room = (int64_t)hak_policy_now()->front_cap[class] - length;
+    room <<= front->calm[class];
     hak_pair_arm(hak_pair_base(front->block, class, front_pushes), room > 0 ? (uint64_t)room : 1);
 }
 
@@ -130,6 +136,14 @@ static void *alloc_class(unsigned class, int *zeroed)
     return hak_ace_is_direct(class) ? alloc_direct(front, class, zeroed) : alloc_mid(front, class);
 }
 
+void *hak_alloc_class(unsigned class)
+{
+    int zeroed, saved = errno;
+    void *block = hak_front.head[class] != NULL ? pop(&hak_front, class) : alloc_class(class, &zeroed);
+    errno = block != NULL ? saved : ENOMEM;
+    return block;
+}
+
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
@@ -184,8 +198,12 @@ HAK_NOINLINE void hak_front_full(unsigned class)
     struct hak_front *front = &hak_front;
     int64_t cap = hak_policy_now()->front_cap[class];
     int64_t length = length_of(front, class);
-    if (length >= cap - cap / 4)
+    if (length >= cap - cap / 4) {
+        front->calm[class] = 0;
         drain(front, class, (unsigned)(length - cap / 2));
+    } else if (front->calm[class] < MOST_CALM) {
+        front->calm[class]++;
+    }
     arm_pushes(front, class, length_of(front, class));
     errno = saved;
 }

@@ -21,6 +21,7 @@ struct run {
     void *free;              /* blocks that came back */
     struct run *next, *prev; /* runs of the shard with blocks to give */
     uint32_t unit, units;
+    uint32_t first; /* offset of the first block in bytes */
     uint32_t used, carved, capacity; /* blocks */
     uint8_t class, shard;
 };
@@ -115,18 +116,37 @@ static void unlink_run(struct shard *shard, struct run *run)
         run->next->prev = run->prev;
 }
 
-/* The fewest units that leave at most an eighth of them over. */
-static size_t units_for(size_t size)
+/* Mid blocks begin at another cache line in each run: with all of them at multiples of a
+ * page, first words, which programs and free lists touch most, would share a few sets of
+ * the cache. What a run has over is room to shift its blocks in. */
+#define COLOUR_STEP 320 /* odd in lines, so that runs differ in all of the sets */
+
+static int is_coloured(unsigned class)
 {
-    size_t best = 1, least = HAK_UNIT_BYTES;
+    return class < hak_classes.mid_count;
+}
+
+/* Bytes that a run leaves over: at least a sixteenth of it where blocks are coloured. */
+static size_t left_over(unsigned class, size_t units)
+{
+    size_t size = hak_classes.size[class], bytes = units << HAK_UNIT_LG;
+    if (bytes < size)
+        return bytes;
+    size_t left = bytes % size;
+    return is_coloured(class) && left < bytes / 16 && bytes > size ? left + size : left;
+}
+
+/* The fewest units that leave at most an eighth of them over, else the best there is. */
+static size_t units_for(unsigned class)
+{
+    size_t best = 1, least_part = SIZE_MAX;
     for (size_t units = 1; units <= RUN_MOST_UNITS; units++) {
-        size_t bytes = units << HAK_UNIT_LG;
-        size_t left = bytes < size ? bytes : bytes % size;
-        if (bytes >= size && left <= bytes / 8)
+        size_t left = left_over(class, units), bytes = units << HAK_UNIT_LG;
+        if (left <= bytes / 8)
             return units;
-        if (bytes >= size && left < least) {
+        if (left * RUN_MOST_UNITS / units < least_part) {
+            least_part = left * RUN_MOST_UNITS / units;
             best = units;
-            least = left;
         }
     }
     return best;
@@ -144,7 +164,7 @@ static struct run *map_run(unsigned class, unsigned shard_index)
 {
     int zeroed;
     uint32_t index;
-    size_t units = units_for(hak_classes.size[class]);
+    size_t units = units_for(class), left = left_over(class, units);
     struct run *run = take_record(&index);
     size_t unit = run != NULL ? hak_span_take(units, &zeroed) : HAK_NO_UNIT;
     if (unit == HAK_NO_UNIT) {
@@ -156,7 +176,8 @@ static struct run *map_run(unsigned class, unsigned shard_index)
     run->units = (uint32_t)units;
     run->free = NULL;
     run->used = run->carved = 0;
-    run->capacity = (uint32_t)((units << HAK_UNIT_LG) / hak_classes.size[class]);
+    run->capacity = (uint32_t)(((units << HAK_UNIT_LG) - left) / hak_classes.size[class]);
+    run->first = (uint32_t)(is_coloured(class) ? index * COLOUR_STEP % (left & ~(size_t)63) : 0);
     run->class = (uint8_t)class;
     run->shard = (uint8_t)shard_index;
     mark_units(run, hak_unit_word(HAK_TAG_SHARED, class), index);
@@ -184,7 +205,8 @@ static unsigned take_blocks(struct run *run, unsigned want, void **list)
         *list = block;
     }
     if (got == 0) {
-        char *block = hak_unit_address(run->unit) + (size_t)run->carved++ * hak_classes.size[run->class];
+        size_t offset = run->first + (size_t)run->carved++ * hak_classes.size[run->class];
+        char *block = hak_unit_address(run->unit) + offset;
         *(void **)block = *list;
         *list = block;
         got = 1;
@@ -243,7 +265,7 @@ static int is_block_of(unsigned class, const void *block)
 
 static int holds(const struct run *run, const void *block)
 {
-    size_t offset = (size_t)((const char *)block - hak_unit_address(run->unit));
+    size_t offset = (size_t)((const char *)block - hak_unit_address(run->unit)) - run->first;
     return offset % hak_classes.size[run->class] == 0 && run->used != 0;
 }
 

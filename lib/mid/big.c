@@ -143,6 +143,8 @@ static char *map_fresh(size_t bytes, size_t align)
 {
     int huge = wants_huge_pages(bytes);
     char *block = map_aligned(bytes, huge ? hak_max(align, HUGE_PAGE_BYTES) : align);
+    if (block == NULL && huge) /* address space is short: huge pages can do without */
+        block = map_aligned(bytes, align);
     if (block != NULL) {
         if (huge) /* whole huge pages only: the tail keeps small ones */
             hak_os.advise(block, bytes & ~(HUGE_PAGE_BYTES - 1), MADV_HUGEPAGE);
@@ -205,22 +207,28 @@ static void unmap(void *block, size_t bytes)
     hak_gauge_add(mapped_bytes, -(int64_t)bytes);
 }
 
+static void batch_or_unmap(void *block, size_t bytes, uint64_t now_ns)
+{
+    if (hak_knob(batch))
+        hak_purge_add(block, bytes, now_ns);
+    else
+        unmap(block, bytes);
+}
+
 /* BigCache first; what it declines or pushes out goes to the batch. */
 static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
 {
     uint64_t now_ns = hak_os_now_ns();
     int kept = hak_bigcache_put(block, bytes, site, now_ns);
-    if (!kept && !hak_knob(batch))
-        unmap(block, bytes);
-    else if (!kept)
-        hak_purge_add(block, bytes, now_ns);
+    if (!kept)
+        batch_or_unmap(block, bytes, now_ns);
     uint64_t age_ns = (uint64_t)hak_knob(bigcache_age_ms) * 1000000u;
     size_t headroom = table.peak_bytes - table.live_bytes + FREE_HEADROOM;
     size_t most = hak_min((size_t)hak_knob(bigcache_cap) << 20, headroom);
     uint64_t not_before_ns = now_ns > age_ns ? now_ns - age_ns : 0;
     for (struct hak_big_range out;
          (out = hak_bigcache_evict(most, not_before_ns, now_ns)).address != NULL;)
-        hak_purge_add(out.address, out.bytes, now_ns);
+        batch_or_unmap(out.address, out.bytes, now_ns);
     hak_purge_limit(headroom - hak_min(headroom, hak_bigcache_bytes()), now_ns);
     hak_purge_tick(now_ns);
 }

@@ -90,6 +90,10 @@ static int commit_tables(size_t end)
 /* A foreign mapping may lie inside the zone: step over it. */
 static size_t map_next(size_t units, size_t align_units)
 {
+    if (hak_zone.units == 0) {
+        errno = ENOMEM;
+        return HAK_NO_UNIT;
+    }
     size_t at = hak_align_up(zone.next, align_units);
     for (; at + units <= hak_zone.units; at = hak_align_up(at + units, align_units)) {
         if (commit_tables(at + units) != 0)
@@ -132,6 +136,8 @@ size_t hak_zone_take(size_t units, size_t align_units)
 {
     size_t natural = hak_is_pow2(units) ? units : 1;
     hak_lock_take(&zone.lock);
+    if (hak_unlikely(hak_zone.units == 0)) /* there was no memory for the tables */
+        hak_zone_start();
     size_t unit = take_kept(units, align_units);
     if (unit == HAK_NO_UNIT)
         unit = map_next(units, hak_max(align_units, natural));

@@ -30,7 +30,7 @@ static int enqueue(struct hak_slab *slab, uint32_t owner)
         if (head == CLOSED)
             return 0;
         slab->queue_next = head;
-    } while (!hak_cas_weak_release(&queue->head, &head, slab));
+    } while (!hak_cas_weak_acq_rel(&queue->head, &head, slab));
     return 1;
 }
 
@@ -85,7 +85,7 @@ void hak_remote_push(size_t unit, void *head, void *tail, unsigned count)
         uintptr_t blocks = (old >> HAK_REMOTE_COUNT_SHIFT) + count;
         *(void **)tail = address_of(old);
         word = blocks << HAK_REMOTE_COUNT_SHIFT | (uintptr_t)head | QUEUED;
-    } while (!hak_cas_weak_release(&slab->remote, &old, word));
+    } while (!hak_cas_weak_acq_rel(&slab->remote, &old, word));
     if (!(old & QUEUED))
         announce(slab, unit);
 }

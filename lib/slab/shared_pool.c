@@ -200,7 +200,10 @@ static struct hak_slab *stage_empty_scan(const struct request *request)
 
 static struct hak_slab *stage_empty_list(const struct request *request)
 {
-    size_t unit = pop_claimed(&pools[request->class].empty, HAK_SLOT_EMPTY);
+    struct class_pool *home = &pools[request->class];
+    size_t unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
+    if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0)
+        unit = pop_claimed(&home->mailbox, HAK_SLOT_EMPTY); /* an older hint still leads to it */
     if (unit == HAK_NO_UNIT)
         return NULL;
     count_empty(request->class, -1);

@@ -43,9 +43,9 @@ static void fill(const struct hak_classes *classes, uint8_t *table, size_t entri
 {
     unsigned c = 0;
     for (size_t i = 0; i < entries; i++) {
-        while (c < classes->count && classes->size[c] < i * step)
+        while (c < classes->regular_count && classes->size[c] < i * step)
             c++;
-        table[i] = (uint8_t)(c < classes->count && i * step < threshold ? c : HAK_CLASS_NONE);
+        table[i] = (uint8_t)(c < classes->regular_count && i * step < threshold ? c : HAK_CLASS_NONE);
     }
 }
 
@@ -59,6 +59,8 @@ void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, 
     add_range(classes, 2 * HAK_KIB, 32 * HAK_KIB);
     classes->mid_count = classes->count;
     add_range(classes, 32 * HAK_KIB, HAK_LARGE_MAX_BYTES);
+    classes->regular_count = classes->count;
+    add_pow2(classes, 2 * HAK_KIB, 32 * HAK_KIB); /* at multiples of their size */
     fill(classes, classes->small, sizeof classes->small, 8, threshold);
     fill(classes, classes->by_kib, sizeof classes->by_kib, 1024, threshold);
 }

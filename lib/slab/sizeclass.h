@@ -23,7 +23,9 @@ struct hak_classes {
     uint8_t by_kib[HAK_LARGE_MAX_BYTES / 1024 + 1];
     uint32_t size[HAK_CLASS_CAPACITY];    /* stride in bytes */
     uint32_t inverse[HAK_CLASS_CAPACITY]; /* ceil(2^32 / size): exact for offsets in a slab */
-    unsigned tiny_count, mid_count, count;
+    unsigned tiny_count, mid_count; /* classes below these indices are Tiny; Tiny or Mid */
+    unsigned regular_count;         /* classes from here on serve only aligned requests */
+    unsigned count;
 };
 
 extern struct hak_classes hak_classes;

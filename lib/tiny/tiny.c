@@ -86,10 +86,13 @@ static int release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, str
     return 1;
 }
 
+/* Heaps in use: a thread that is alone has nobody to leave slabs to. */
+static uint32_t heaps;
+
 static void publish_last(struct hak_heap *heap, struct hak_tiny_bin *bin)
 {
     struct hak_slab *slab = bin->last;
-    if (!hak_knob(ss_adopt) || slab->used == 0)
+    if (!hak_knob(ss_adopt) || slab->used == 0 || hak_load_relaxed(&heaps) < 2)
         return;
     remove_partial(bin, slab);
     hak_pool_publish(slab, heap->block);
@@ -337,6 +340,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 {
     heap->tag = tag;
     heap->block = block;
+    hak_add_relaxed(&heaps, 1);
     hak_remote_open(tag);
 }
 
@@ -363,4 +367,5 @@ void hak_tiny_end(struct hak_heap *heap)
         bin->batch = 0;
     }
     hak_remote_close(heap->tag);
+    hak_sub_relaxed(&heaps, 1);
 }

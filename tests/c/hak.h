@@ -2,7 +2,7 @@
  * hak.h - what the tests of the allocator's rooms share: the malloc family under its test names,
  * the counters as sums over all blocks, faults in the operating system's memory, threads.
  *
- * The library starts in a constructor of the test program itself. BOOT("NAME=value") puts a
+ * The library is started by a constructor of the test program. BOOT(id, "NAME=value") puts a
  * variable into its environment before that; EARLY(function) runs something before it.
  */
 #ifndef HAK_TESTS_HAK_H
@@ -33,7 +33,11 @@ void *hak_valloc(size_t bytes);
 void *hak_pvalloc(size_t bytes);
 size_t hak_malloc_usable_size(void *block);
 
-/* Before the library's own constructor, which has the default priority. */
+void hak_library_start(void);
+__attribute__((constructor(300))) static void start_library_early(void) {
+    hak_library_start();
+}
+
 #define EARLY(function) \
     __attribute__((constructor(200))) static void function##_early(void) { \
         function(); \

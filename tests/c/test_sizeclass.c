@@ -1,7 +1,7 @@
 /* slab/sizeclass: size to class by table, both geometries. */
 #include "slab/sizeclass.h"
 
-#include "check.h"
+#include "hak.h"
 
 static struct hak_classes fine, pow2;
 

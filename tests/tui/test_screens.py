@@ -19,6 +19,12 @@ from tests.tui.fake_source import NO_PRIVILEGE, FakeSource
 SECONDS = 58
 SIZES = [(80, 24), (200, 50)]
 
+
+def by_size(size: tuple[int, int]) -> str:
+    """The name of a size."""
+    return f"{size[0]}x{size[1]}"
+
+
 Compare = Callable[..., bool]
 
 
@@ -55,8 +61,14 @@ def _all_events(app: HakmemTop) -> bool:
     return now.events[-1].time_ns == now.snapshot.time_ns
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("theme", ["hakmem-dark", "hakmem-light"])
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [
+        pytest.param((80, 24), "hakmem-dark", id="80x24"),
+        pytest.param((200, 50), "hakmem-dark", id="200x50"),
+        pytest.param((80, 24), "hakmem-light", id="80x24-light"),
+    ],
+)
 @pytest.mark.parametrize(
     "keys",
     [
@@ -75,7 +87,7 @@ def test_a_busy_process_looks_the_same_as_before(
     assert snap_compare(app, terminal_size=size, run_before=after(keys, theme=theme))
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=by_size)
 @pytest.mark.parametrize("key", ["1", "2", "3"])
 def test_without_privilege_the_screens_say_what_is_missing(
     snap_compare: Compare, key: str, size: tuple[int, int]
@@ -84,7 +96,7 @@ def test_without_privilege_the_screens_say_what_is_missing(
     assert snap_compare(app, terminal_size=size, run_before=after([key]))
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=by_size)
 @pytest.mark.parametrize("key", ["1", "2", "3"])
 def test_a_target_that_ended_leaves_a_banner_and_its_last_data(
     snap_compare: Compare, key: str, size: tuple[int, int]
@@ -100,7 +112,7 @@ def test_a_source_that_broke_leaves_a_banner_and_its_last_data(snap_compare: Com
     assert snap_compare(app, terminal_size=(80, 24), run_before=prepare)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=by_size)
 @pytest.mark.parametrize("key", ["1", "2", "3"])
 def test_an_empty_process_shows_zeros_that_are_known_and_dashes_that_are_not(
     snap_compare: Compare, key: str, size: tuple[int, int]
@@ -109,7 +121,7 @@ def test_an_empty_process_shows_zeros_that_are_known_and_dashes_that_are_not(
     assert snap_compare(app, terminal_size=size, run_before=after([key], seconds=3))
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=by_size)
 def test_a_pause_is_told_at_the_top(snap_compare: Compare, size: tuple[int, int]) -> None:
     app = make_app(FakeSource(SECONDS))
     assert snap_compare(app, terminal_size=size, run_before=after(["p"]))
@@ -132,7 +144,7 @@ def test_a_filter_and_its_prompt_leave_the_frame_in_place(snap_compare: Compare)
     assert snap_compare(app, terminal_size=(80, 24), run_before=after(keys))
 
 
-@pytest.mark.parametrize("size", [(100, 30), (120, 40), (60, 16)], ids=str)
+@pytest.mark.parametrize("size", [(100, 30), (120, 40), (60, 16)], ids=by_size)
 def test_sizes_between_and_below_are_drawn_too(
     snap_compare: Compare, size: tuple[int, int]
 ) -> None:

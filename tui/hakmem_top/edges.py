@@ -21,7 +21,7 @@ STATES = {
     "failed": ("■", "failed", "alarm"),
 }
 
-SOURCES = {"bpf": "BPF", "counters": "counters page", "replay": "recording"}
+SOURCES = {"bpf": "BPF", "counters": "counters", "replay": "recording"}
 
 
 def facts(moment: Moment, width: int) -> Line:
@@ -67,11 +67,17 @@ def banner(moment: Moment, width: int) -> Line:
     """What the user has to know before reading the figures; empty when all is well."""
     if moment.state == ENDED:
         what = moment.state_reason or "the process has ended"
-        return fit([Span(f" ■ {what}; the last data stay. q quits, e exports.")], width)
-    if moment.state == FAILED:
+        advice = ("; the last data stay", ". q quits, e exports.")
+    elif moment.state == FAILED:
         what = f"reading failed: {moment.state_reason}"
-        return fit([Span(f" ■ {what}; the last data stay. q quits.")], width)
-    return []
+        advice = ("; the last data stay", ". q quits.")
+    else:
+        return []
+    text = clip(f" ■ {what}", width)
+    for more in advice:
+        if cell_len(text + more) <= width:
+            text += more
+    return fit([Span(text)], width)
 
 
 def status(moment: Moment, width: int) -> Line:

@@ -105,7 +105,7 @@ def _empty(moment: Moment, any_row: bool, query: str) -> str:
     if any_row and query:
         return f"No event matches '{query}'. Press f to change the filter."
     if moment.snapshot is not None and moment.snapshot.source == "counters":
-        return "The counters page carries no events; they need BPF. Press ? for what is missing."
+        return "The counters page carries no events; they need BPF (? says more)."
     return "No event so far. Events are rare: fallbacks, maps, integrity errors."
 
 

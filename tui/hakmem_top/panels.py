@@ -60,7 +60,7 @@ def memory(moment: Moment, width: int, height: int) -> list[Line]:
         _memory_row("used", units.share(used(snapshot).value), "strong", "live/mapped"),
         _memory_row("", "growth", "label", f"since {_growth_since(moment)}"),
     ]
-    if height > 7:
+    if height > 5:
         rows[3:3] = [_big_row(moment)]
     chart_width = max(0, width - _FIGURES - 2)
     drawn = _history(moment, chart_width, height)
@@ -207,22 +207,25 @@ def counted_since(moment: Moment) -> str:
 def pool(moment: Moment, width: int, height: int) -> list[Line]:
     """Which stage served the acquires of slabs: rates, counts and shares."""
     name_width = 17
+    rate_width = 6 if width >= 30 else 0
     count_width = 9 if width >= 56 else 0
-    bar_width = max(0, width - name_width - 6 - count_width - 8)
-    heading = left("stage", name_width) + right("/s", 6)
-    heading += (right("slabs", count_width) if count_width else "") + right("share", 7)
+    bar_width = max(0, width - name_width - rate_width - count_width - 8)
+    heading = left("stage", name_width) + right("/s", rate_width)
+    heading += right("slabs", count_width) + right("share", 7)
     rows: list[Line] = [[Span(heading, "head")]]
     for row in stage_rows(moment):
         now, share = row.rate.value, row.share.value
-        line = [
-            Span(left(f"{row.stage:<4}", 4), "strong"),
-            Span(left(row.name, name_width - 4), "label"),
-            Span(right(units.rate(now), 6), "value" if now else "dim"),
-        ]
-        if count_width:
-            line.append(Span(right(units.count(row.count.value), count_width)))
-        line.append(Span(right(units.share(share), 7), "value" if share else "dim"))
-        rows.append([*line, Span(" " + chart.bar(share, bar_width), "live")])
+        count = units.count(row.count.value)
+        rows.append(
+            [
+                Span(left(row.stage, 4), "strong"),
+                Span(left(row.name, name_width - 4), "label"),
+                Span(right(units.rate(now), rate_width), "value" if now else "dim"),
+                Span(right(count, count_width)),
+                Span(right(units.share(share), 7), "value" if share else "dim"),
+                Span(" " + chart.bar(share, bar_width), "live"),
+            ]
+        )
     return [fit(row, width) for row in [*rows, *_pool_totals(moment, width)][:height]]
 
 

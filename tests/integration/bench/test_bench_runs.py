@@ -7,18 +7,17 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
-from click.testing import CliRunner
 
 from hakmem_tools.bench.callgrind import count_instructions
 from hakmem_tools.bench.measure import MeasureError, measure, run_held
 from hakmem_tools.bench.peers import PROJECT, Peer, find_peers
 from hakmem_tools.bench.results import Document
 from hakmem_tools.bench.rows import ROWS, Row
-from hakmem_tools.cli.bench import command
 
 GLIBC = Peer("glibc", None, None)
 FEW = {"repeat": 2, "buffers": 10, "rounds": 9, "lives": 5, "waves": 3}
@@ -44,6 +43,24 @@ def jemalloc() -> Peer:
 def few(row: Row) -> Row:
     count = FEW.get(row.count_flag, 20_000)
     return msgspec.structs.replace(row, count=count, processes=min(2, row.processes))
+
+
+MAIN = """
+import signal, sys
+from hakmem_tools.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins with it ignored
+main()
+"""
+
+
+def hakmem_bench(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """The command as a user runs it, under the one error guard."""
+    return subprocess.run(
+        [sys.executable, "-c", MAIN, "bench", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+    )
 
 
 def script(folder: Path, body: str) -> list[str]:
@@ -140,8 +157,8 @@ def test_two_rounds_of_a_tiny_row_make_a_table_and_files(
         "--rows", "pair64", "--peers", "glibc,jemalloc", "--rounds", "2", "--quick",
         "--programs", str(programs), "-o", str(tmp_path / "r.json"), "-o", str(tmp_path / "r.csv"),
     ]  # fmt: skip
-    done = CliRunner().invoke(command, arguments)
-    assert done.exit_code == 0, done.output
+    done = hakmem_bench(arguments)
+    assert done.returncode == 0, done.stderr
     assert "A/A of glibc" in done.stdout
     assert any(line.startswith("pair64 ") for line in done.stdout.splitlines())
     kept = msgspec.json.decode((tmp_path / "r.json").read_bytes(), type=Document)
@@ -149,14 +166,34 @@ def test_two_rounds_of_a_tiny_row_make_a_table_and_files(
     assert kept.failed_runs == 0
     assert kept.peers["jemalloc"]["sha256"]
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 5
-    again = CliRunner().invoke(command, arguments)
-    assert again.exit_code == 2
-    assert "give --force" in again.stderr
+    again = hakmem_bench(arguments)
+    assert again.returncode == 2
+    assert "--force overwrites it" in again.stderr
+
+
+def test_ctrl_c_ends_it_with_130_and_keeps_the_rounds_that_were_done(
+    programs: Path, tmp_path: Path
+) -> None:
+    kept = tmp_path / "r.json"
+    arguments = ["--rows", "pair64", "--peers", "glibc", "--rounds", "1000", "--quick", "--no-aa"]
+    command = [sys.executable, "-c", MAIN, "bench", *arguments]
+    with subprocess.Popen(
+        [*command, "--programs", str(programs), "-o", str(kept)],
+        cwd=PROJECT, text=True, stderr=subprocess.PIPE,
+    ) as running:  # fmt: skip
+        assert running.stderr is not None
+        for line in running.stderr:
+            if "round 2 of 1000 done" in line:
+                break
+        running.send_signal(signal.SIGINT)
+        assert running.wait(timeout=60) == 130
+    found = msgspec.json.decode(kept.read_bytes(), type=Document)
+    assert found.rounds_done >= 1
+    assert len(found.runs) == found.rounds_done
 
 
 def test_json_output_is_lines_of_json_alone(programs: Path) -> None:
-    done = CliRunner().invoke(
-        command,
+    done = hakmem_bench(
         ["--rows", "pair64", "--peers", "glibc", "--rounds", "1", "--quick", "--no-aa", "--json",
          "--programs", str(programs)],
     )  # fmt: skip
@@ -167,12 +204,11 @@ def test_json_output_is_lines_of_json_alone(programs: Path) -> None:
 def test_an_absent_peer_is_one_line_and_the_rest_goes_on(programs: Path, tmp_path: Path) -> None:
     broken = tmp_path / "libbroken.so"
     broken.write_bytes(b"not a library")
-    done = CliRunner().invoke(
-        command,
+    done = hakmem_bench(
         ["--rows", "pair64", "--peers", f"glibc,broken={broken}", "--rounds", "1", "--quick",
          "--no-aa", "--programs", str(programs)],
     )  # fmt: skip
-    assert done.exit_code == 3
+    assert done.returncode == 3
     assert "pair64 under broken: 1 of 1 runs failed" in done.stdout
 
 
@@ -182,21 +218,21 @@ def test_an_absent_peer_is_one_line_and_the_rest_goes_on(programs: Path, tmp_pat
         (["--rows", "nope"], "no row matches 'nope'"),
         (["--peers", "nope"], "unknown peer 'nope'"),
         (["-o", "x.txt"], "must end in .json or .csv"),
-        (["-o", "/nowhere/x.json"], "no such directory"),
+        (["-o", "/nowhere/x.json"], "no file can be written there"),
         (["--callgrind", "-o", "x.json"], "-o writes times"),
     ],
 )
 def test_a_wrong_argument_is_a_usage_error(
     arguments: list[str], message: str, programs: Path
 ) -> None:
-    done = CliRunner().invoke(command, [*arguments, "--programs", str(programs)])
-    assert done.exit_code == 2
+    done = hakmem_bench([*arguments, "--programs", str(programs)])
+    assert done.returncode == 2
     assert message in done.stderr
 
 
 def test_missing_workloads_say_how_to_build_them(tmp_path: Path) -> None:
-    done = CliRunner().invoke(command, ["--programs", str(tmp_path)])
-    assert done.exit_code == 2
+    done = hakmem_bench(["--programs", str(tmp_path)])
+    assert done.returncode == 2
     assert "not built; run `make workloads`" in done.stderr
 
 

@@ -147,6 +147,18 @@ def test_rows_that_lose_are_named() -> None:
     assert "above the best peer, interval and all: json" in "\n".join(document_lines(lost))
 
 
+def test_another_build_is_also_compared_with_the_default_one() -> None:
+    minimal = Peer("hakmem-minimal", None, "0.1")
+    setup = Setup([JSON], [*PEERS, minimal], [], 5, False, {})
+    runs = some_runs() + [
+        Run(row="json", arm=minimal.name, round=r, position=0, seconds=0.49) for r in range(5)
+    ]
+    found = build_document(setup, None, runs, 5, [0.0, 0.0, 0.0])
+    assert found.ours["hakmem"].time_to_default is None
+    text = "\n".join(document_lines(found))
+    assert "hakmem-minimal: geometric mean of time to hakmem 0.980 [0.980, 0.980]" in text
+
+
 def test_what_is_missing_is_a_dash_and_the_failure_is_told() -> None:
     failure = "the preload took no effect"
     runs = [*some_runs(), Run(row="mir", arm="hakmem", round=0, position=0, failure=failure)]

@@ -1,0 +1,1 @@
+"""The tuning way: knob space -> plan -> runner -> store -> statistics -> verdict -> env file."""

@@ -1,0 +1,231 @@
+"""Carries out one trial: starts the command under an arm, waits, and reads everything it yields.
+
+`experiment` calls it for each place of a block, one at a time. It decides nothing about what runs
+next and writes to no store. Its own time beside the program's is under 20 ms a run (bench/trust
+measures it).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Mapping
+from typing import IO
+
+from hakmem_tools.model.trial import Arm, Status, Trial, TrialKey
+from hakmem_tools.tune.extract import extract
+from hakmem_tools.tune.perf import Counters
+from hakmem_tools.tune.plan import Plan
+from hakmem_tools.tune.process import Child, Ended
+from hakmem_tools.tune.protocols import CountersReader
+from hakmem_tools.tune.serving import Serving, ServingError
+from hakmem_tools.tune.watchdog import Watchdog
+
+_MOST_OUTPUT = 8 << 20  # bytes of output searched for a metric: its end
+_TAIL = 300  # bytes of a failed program's messages that are kept
+
+
+class Runner:
+    """Runs trials of one plan on this machine. Use as a context manager."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        base: Mapping[str, str] | None = None,
+        counters: CountersReader | None = None,
+        host: str | None = None,
+    ) -> None:
+        self.plan = plan
+        self.host = host if host is not None else socket.gethostname()
+        self._base = {**(os.environ if base is None else base), **plan.env}
+        self._counters = counters
+        self._watchdog = Watchdog()
+        self._last_counters: Mapping[str, float] = {}
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watchdog.close()
+
+    def run(self, arm: Arm, key: TrialKey) -> Trial:
+        """One run of the plan's command under `arm`; a failure is a trial too, never an exception.
+
+        KeyboardInterrupt passes through after the process group is gone.
+        """
+        started_ns = time.time_ns()
+        self._last_counters = {}
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
+            try:
+                if self.plan.server is None:
+                    status, detail, ended, counts = self._measure_command(arm, output, messages)
+                else:
+                    status, detail, ended, counts = self._measure_server(arm, output, messages)
+            except ServingError as error:
+                return self._trial(arm, key, started_ns, Status.FAILED, str(error))
+            metrics, missing = _process_metrics(ended)
+            _take(metrics, missing, counts)
+            for name, value in self._last_counters.items():
+                metrics[f"counters.{name}"] = value
+            if status is Status.OK:
+                status, detail = self._from_output(_tail_text(output), metrics, missing)
+            if status is not Status.OK:
+                detail = _with_messages(detail, messages)
+        return self._trial(
+            arm, key, started_ns, status, detail, ended=ended, metrics=metrics, missing=missing
+        )
+
+    def _trial(
+        self, arm: Arm, key: TrialKey, started_ns: int, status: Status, detail: str, *,
+        ended: Ended | None = None, metrics: Mapping[str, float] | None = None,
+        missing: Mapping[str, str] | None = None,
+    ) -> Trial:  # fmt: skip
+        return Trial(
+            key=key, arm=arm.name, host=self.host, status=status, started_ns=started_ns,
+            exit_code=ended.code if ended else None, detail=detail, metrics=metrics or {},
+            missing=missing or {}, rss=ended.rss if ended else (),
+        )  # fmt: skip
+
+    def _measure_command(
+        self, arm: Arm, output: IO[bytes], messages: IO[bytes]
+    ) -> tuple[Status, str, Ended, dict[str, float | str]]:
+        """The plain case: the command itself is what is measured."""
+        child = self._child(self.plan.command, arm, output, messages)
+        try:
+            counters = Counters(self.plan.perf_events, child.pid)
+            try:
+                child.release()
+                ended = child.wait(self.plan.limits.run_timeout)
+                counts = _counts(counters)
+            finally:
+                counters.close()
+        finally:
+            child.close()
+        status, detail = _judge(ended, self.plan.limits.run_timeout)
+        return status, detail, ended, counts
+
+    def _measure_server(
+        self, arm: Arm, output: IO[bytes], messages: IO[bytes]
+    ) -> tuple[Status, str, Ended, dict[str, float | str]]:
+        """A server is measured while the command loads it; the load is what may fail the trial."""
+        assert self.plan.server is not None
+        timeout = self.plan.limits.run_timeout
+        Serving.check_port(self.plan.server)
+        with tempfile.TemporaryFile() as server_output:
+            server = self._child(self.plan.server.command, arm, server_output, messages)
+            counters = Counters(self.plan.perf_events, server.pid)
+            try:
+                server.release()
+                serving = Serving(self.plan.server, server, server_output)
+                serving.wait_ready()
+                load = self._child(self.plan.command, Arm("", {}), output, messages)
+                try:
+                    load.release()
+                    serving.watch(load, timeout)
+                    timed_out = not load.over
+                    if timed_out:
+                        load.kill()
+                    loaded = load.reap(time.perf_counter() - load.started, timed_out)
+                finally:
+                    load.close()
+                ended = serving.stop(loaded)
+                counts = _counts(counters)
+            finally:
+                counters.close()
+                server.close()
+        status, detail = _judge(loaded, timeout)
+        return status, detail and f"load generator: {detail}", ended, counts
+
+    def _child(
+        self, command: tuple[str, ...], arm: Arm, output: IO[bytes], messages: IO[bytes]
+    ) -> Child:
+        return Child(
+            command, env=self._base, extra=arm.env, cwd=self.plan.cwd, stdout=output.fileno(),
+            stderr=messages.fileno(), watchdog=self._watchdog,
+            sample_seconds=self.plan.rss_seconds, on_sample=self._read_counters,
+        )  # fmt: skip
+
+    def _read_counters(self, pid: int) -> None:
+        """Keep the latest reading: the page ends with its process."""
+        if self._counters is not None:
+            self._last_counters = self._counters.read(pid) or self._last_counters
+
+    def _from_output(
+        self, text: str, metrics: dict[str, float], missing: dict[str, str]
+    ) -> tuple[Status, str]:
+        """Fill in the metrics that the program prints; without the main one the run has failed."""
+        for metric in (self.plan.metric, *self.plan.also):
+            if metric.from_output:
+                _take(metrics, missing, {metric.name: extract(metric, text)})
+        name = self.plan.metric.name
+        if name not in metrics:
+            return Status.FAILED, missing.get(name, f"metric {name} was not measured")
+        if metrics[name] <= 0:
+            return Status.FAILED, f"metric {name} is {metrics[name]:g}: effects need it above 0"
+        return Status.OK, ""
+
+
+def _take(
+    metrics: dict[str, float], missing: dict[str, str], found: Mapping[str, float | str]
+) -> None:
+    """Sort what was found into numbers and reasons."""
+    for name, value in found.items():
+        if isinstance(value, str):
+            missing[name] = value
+        else:
+            metrics[name] = value
+
+
+def _counts(counters: Counters) -> dict[str, float | str]:
+    return {
+        name: count.reason if count.value is None else count.value
+        for name, count in counters.read().items()
+    }
+
+
+def _process_metrics(ended: Ended) -> tuple[dict[str, float], dict[str, str]]:
+    """What the kernel tells of a process, under the names of `plan.BUILTIN_METRICS`."""
+    cpu = ended.user + ended.system
+    metrics = {
+        "wall": ended.wall,
+        "user": ended.user,
+        "system": ended.system,
+        "cpu": cpu,
+        "peak_rss": float(ended.peak_rss),
+        "minor_faults": float(ended.minor_faults),
+        "major_faults": float(ended.major_faults),
+        "voluntary_switches": float(ended.voluntary_switches),
+        "involuntary_switches": float(ended.involuntary_switches),
+    }
+    missing = {}
+    if cpu > 0:
+        metrics["kernel_share"] = ended.system / cpu
+    else:
+        missing["kernel_share"] = "the run used too little CPU time to measure"
+    return metrics, missing
+
+
+def _judge(ended: Ended, timeout: float) -> tuple[Status, str]:
+    if ended.timed_out:
+        return Status.TIMEOUT, f"stopped after {timeout:g} s"
+    if ended.code < 0:
+        return Status.FAILED, f"killed by {signal.Signals(-ended.code).name}"
+    if ended.code > 0:
+        return Status.FAILED, f"exit status {ended.code}"
+    return Status.OK, ""
+
+
+def _tail_text(file: IO[bytes], most: int = _MOST_OUTPUT) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - most))
+    return file.read().decode(errors="replace")
+
+
+def _with_messages(detail: str, messages: IO[bytes]) -> str:
+    """A failure with the last line that the program said about it."""
+    lines = [line.strip() for line in _tail_text(messages, _TAIL).splitlines() if line.strip()]
+    return f"{detail}: {lines[-1]}" if lines else detail
