@@ -38,7 +38,7 @@ struct request {
     uint32_t owner;
     struct hak_block *block;
     const struct hak_policy *policy;
-    struct hak_pool_failure *failure;
+    struct hak_pool_outcome *outcome;
 };
 
 uint32_t hak_pool_active(unsigned class)
@@ -287,12 +287,12 @@ static int open_superslab(const struct request *request, struct hak_slab **slab)
 
 static struct hak_slab *stage_new_superslab(const struct request *request)
 {
-    struct hak_pool_failure *failure = request->failure;
+    struct hak_pool_outcome *outcome = request->outcome;
     struct hak_slab *slab = NULL;
-    failure->active = hak_pool_active(request->class);
-    failure->cap = request->policy->tiny_cap[request->class];
-    if (failure->cap != 0 && failure->active >= failure->cap) {
-        failure->reason = HAK_FAIL_SOFT_CAP;
+    outcome->active = hak_pool_active(request->class);
+    outcome->cap = request->policy->tiny_cap[request->class];
+    if (outcome->cap != 0 && outcome->active >= outcome->cap) {
+        outcome->reason = HAK_FAIL_SOFT_CAP;
         return NULL;
     }
     int error;
@@ -300,7 +300,7 @@ static struct hak_slab *stage_new_superslab(const struct request *request)
         error = open_superslab(request, &slab);
     while (error == 0 && slab == NULL);
     if (error != 0)
-        failure->reason = error == -ENOSPC ? HAK_FAIL_REGISTRY_FULL : HAK_FAIL_MAP_FAIL;
+        outcome->reason = error == -ENOSPC ? HAK_FAIL_REGISTRY_FULL : HAK_FAIL_MAP_FAIL;
     return slab;
 }
 
@@ -308,15 +308,17 @@ static struct hak_slab *stage_new_superslab(const struct request *request)
 
 static struct hak_slab *served(const struct request *request, struct hak_slab *slab, unsigned stage)
 {
+    request->outcome->stage = stage;
+    request->outcome->reason = 0;
     hak_count(&request->block->class[request->class][HAK_CLASS_stage_0_5 + stage], 1);
     hak_probe_stage_hit(request->class, stage, (uintptr_t)hak_superslab_of(slab));
     return slab;
 }
 
 struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, struct hak_block *block,
-                                  struct hak_pool_failure *failure)
+                                  struct hak_pool_outcome *outcome)
 {
-    struct request request = {class, owner, block, hak_policy_now(), failure};
+    struct request request = {class, owner, block, hak_policy_now(), outcome};
     struct hak_slab *slab;
     if (hak_knob(ss_empty_reuse)) {
         if ((slab = stage_empty_scan(&request)) != NULL)

@@ -241,10 +241,10 @@ static int adopt_some(struct hak_heap *heap, unsigned class)
 /* A slab from the shared pool becomes the first of the bin. */
 static int acquire(struct hak_heap *heap, unsigned class)
 {
-    heap->failure = (struct hak_pool_failure){0, 0, 0};
+    heap->outcome = (struct hak_pool_outcome){0, 0, 0, 0};
     if (!hak_knob(superslab_enable))
         return 0;
-    struct hak_slab *slab = hak_pool_acquire(class, heap->tag, heap->block, &heap->failure);
+    struct hak_slab *slab = hak_pool_acquire(class, heap->tag, heap->block, &heap->outcome);
     if (slab == NULL)
         return 0;
     add_partial(&heap->bins[class], slab);
@@ -276,15 +276,22 @@ unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list)
     hak_count_class(heap->block, class, refills, 1);
     hak_count_class(heap->block, class, refilled, got);
     hak_probe_refill(class, got, source);
+    heap->path = source == HAK_SOURCE_SHARED ? HAK_PATH_STAGE_0_5 + heap->outcome.stage
+                                             : HAK_PATH_SLAB + source;
     return got;
 }
 
+_Static_assert(HAK_PATH_SLAB + HAK_SOURCE_REMOTE == HAK_PATH_REMOTE &&
+                   HAK_PATH_SLAB + HAK_SOURCE_ADOPT == HAK_PATH_ADOPT &&
+                   HAK_PATH_STAGE_0_5 + HAK_STAGE_NEW_SUPERSLAB == HAK_PATH_STAGE_3,
+               "paths follow sources and stages in their order");
+
 void *hak_tiny_fall_back(struct hak_heap *heap, unsigned class)
 {
-    const struct hak_pool_failure *failure = &heap->failure;
-    if (failure->reason != 0) {
+    const struct hak_pool_outcome *outcome = &heap->outcome;
+    if (outcome->reason != 0) {
         hak_count_class(heap->block, class, shared_fail, 1);
-        hak_probe_shared_fail(class, failure->reason, failure->active, failure->cap);
+        hak_probe_shared_fail(class, outcome->reason, outcome->active, outcome->cap);
     }
     return hak_legacy_alloc(class);
 }
