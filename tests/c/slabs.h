@@ -39,7 +39,7 @@ __attribute__((unused)) static void push_blocks(struct hak_slab *slab, void **bl
                                                 unsigned count) {
     for (unsigned i = 0; i + 1 < count; i++)
         *(void **)blocks[i] = blocks[i + 1];
-    hak_remote_push(hak_slab_unit(slab), blocks[0], blocks[count - 1]);
+    hak_remote_push(hak_slab_unit(slab), blocks[0], blocks[count - 1], count);
 }
 
 __attribute__((unused)) static uint32_t state_of(struct hak_slab *slab) {

@@ -27,7 +27,7 @@ static void drain(unsigned class, void **blocks, unsigned count) {
     for (unsigned i = 0; i < count; i++)
         *(void **)blocks[i] = i + 1 < count ? blocks[i + 1] : NULL;
     if (count != 0)
-        hak_ace_drain(class, &counts, blocks[0]);
+        hak_ace_drain(class, &counts, blocks[0], ~0u);
 }
 
 static int is_pooled(unsigned class) {
@@ -170,7 +170,7 @@ static void a_link_that_leaves_the_class_ends_a_drain_and_is_reported(void) {
     take(class, 0, 4, blocks);
     *(void **)blocks[0] = blocks[1];
     *(uintptr_t *)blocks[1] = 0x4141414141414140;
-    hak_ace_drain(class, &counts, blocks[0]);
+    hak_ace_drain(class, &counts, blocks[0], ~0u);
     CHECK_EQ(COUNT(integrity_errors), errors + 1);
 }
 
@@ -182,7 +182,7 @@ static void an_interior_pointer_in_a_drain_is_reported(void) {
     void *inside = (char *)blocks[1] + 64;
     *(void **)inside = NULL;
     *(void **)blocks[0] = inside;
-    hak_ace_drain(class, &counts, blocks[0]);
+    hak_ace_drain(class, &counts, blocks[0], ~0u);
     CHECK_EQ(COUNT(integrity_errors), errors + 1);
 }
 

@@ -41,7 +41,7 @@ static void free_block(struct player *p, void *block) {
     if (tag == p->tag)
         put_block(hak_slab_of_unit(unit), block);
     else
-        hak_remote_push(unit, block, block);
+        hak_remote_push(unit, block, block, 1);
 }
 
 static void get_slab(struct player *p) {
