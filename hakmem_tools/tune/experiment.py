@@ -7,7 +7,6 @@ it needs to go on after a kill is in the store, so starting again and going on a
 from __future__ import annotations
 
 import collections
-import math
 import shlex
 import subprocess
 import time
@@ -29,16 +28,14 @@ from hakmem_tools.tune.catalogues import Verification
 from hakmem_tools.tune.machine import MachineState, inspect
 from hakmem_tools.tune.plan import Plan, block_order
 from hakmem_tools.tune.result import Calibration, SweepResult
-from hakmem_tools.tune.statistics.sequential import Look, planned_blocks
+from hakmem_tools.tune.statistics.sequential import Look, planned_horizon
 from hakmem_tools.tune.store import Block, LookRecord, Store
 
-LOOKS = 12  # per sweep; more cost power and hardly end it sooner
+LOOKS = 20  # per sweep; more would hardly end it sooner
 MIN_BLOCKS = 5  # before the first look
 CALIBRATION_SHARE = 0.2  # of the time allowed
 FAILURES = 3  # in a row, with no success, after which an arm is given up
-_POWER = 0.95  # finds `detect` nine times in ten, and shows an arm without effect to be NEUTRAL
-_HORIZON_MARGIN = 1.4  # the spread that plans the horizon is itself an estimate, from few pairs
-_LEAST_SPREAD = 0.002
+MAX_BLOCKS = 5000
 
 
 class ExperimentError(RuntimeError):
@@ -141,7 +138,7 @@ class Experiment:
             self._check_reference()
         if self.store.get("horizon", int) is None:
             self.store.put("calibrated_at", self.store.seconds)
-            self.store.put("horizon", planned_horizon(self.plan, self._calibration()))
+            self.store.put("horizon", horizon_of(self.plan, self._calibration()))
 
     def _calibrating_too_long(self) -> bool:
         """Calibration may use a fifth of the time there is, beyond its first block."""
@@ -253,21 +250,18 @@ class Experiment:
         return max(0.0, left)
 
 
-def planned_horizon(plan: Plan, calibration: Calibration) -> int:
-    """Most blocks to run: what the limits say, or what the calibration's spread calls for.
-
-    Without a usable spread a spread of 5 % is assumed: more than nearly every machine has.
-    """
+def horizon_of(plan: Plan, calibration: Calibration) -> int:
+    """Most blocks to run: what the limits say, or what the calibration's spread calls for."""
     if plan.limits.blocks:
         return max(plan.limits.blocks, MIN_BLOCKS)
-    deviation = max(_LEAST_SPREAD, calibration.spread if calibration.spread is not None else 0.05)
     level = plan.limits.level / len(plan.contenders)
-    wanted = planned_blocks(deviation, plan.limits.detect, level, _POWER)
+    spread, pairs = calibration.spread, calibration.blocks
+    wanted = planned_horizon(spread, pairs, plan.limits.detect, level)
     if plan.limits.precision:
-        # Half an interval is z s sqrt(2 / n): half the power means detecting just that distance.
-        exact = planned_blocks(deviation, plan.limits.precision, level, power=0.5)
-        wanted = max(wanted, exact)
-    return min(5000, max(8, math.ceil(_HORIZON_MARGIN * wanted)))
+        # Half an interval is z s sqrt(2 / n): detecting that distance half of the time.
+        exact = planned_horizon(spread, pairs, plan.limits.precision, level, power=0.5)
+        wanted = max(wanted, round(1.5 * exact))
+    return min(MAX_BLOCKS, wanted)
 
 
 def replay(store: Store) -> Follower:

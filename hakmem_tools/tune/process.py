@@ -10,8 +10,9 @@ It kills only the process group that it started. It knows nothing of arms or met
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import os
-import resource
 import select
 import signal
 import time
@@ -21,13 +22,18 @@ from typing import NamedTuple
 from hakmem_tools.model.trial import RssSample
 from hakmem_tools.tune.watchdog import Watchdog
 
-# Descriptor 3 is the gate, 4 says that the shell has come up to it. A closed gate (the runner died)
-# ends the shell. Arguments: directory, NAME=VALUE..., --, command.
+# Descriptor 3 is the gate; on 4 the inner shell says its number once it has come up. A closed gate
+# (the runner died) ends it. The outer shell is killed then, so that the inner one becomes our own
+# child. Why two: the kernel starts a child's peak memory at that of the process that spawned it. The
+# inner shell was forked by one of two megabytes, so the peak reported is the command's own.
+# Arguments: directory, NAME=VALUE..., --, command.
 _GATE = (
-    "echo >&4; read -r _ <&3 || exit 125; exec 3<&- 4>&-;"
+    '( read -r me _ </proc/self/stat; echo "$me" >&4; read -r _ <&3 || exit 125; exec 3<&- 4>&-;'
     ' cd -- "$1" || exit 125; shift;'
-    ' while [ "$1" != -- ]; do export "$1"; shift; done; shift; exec "$@"'
+    ' while [ "$1" != -- ]; do export "$1"; shift; done; shift; exec "$@" ); exit'
 )
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _MAX_SAMPLES = 1000
 _FIRST_SAMPLE = 0.001
 
@@ -40,7 +46,7 @@ class Ended(NamedTuple):
     wall: float
     user: float
     system: float
-    peak_rss: int | None
+    peak_rss: int
     minor_faults: int
     major_faults: int
     voluntary_switches: int
@@ -68,18 +74,17 @@ class Child:
         self._interval = max(sample_seconds, 0.005)
         self._on_sample = on_sample
         self._samples: list[RssSample] = []
-        self._high_water = 0
         self._reaped = False
         self.started = 0.0
         arguments = ["sh", "-c", _GATE, "sh", cwd]
         arguments += [*(f"{name}={value}" for name, value in extra.items()), "--", *command]
-        self._floor = _own_peak()
+        _adopt_orphans()
         gate_out, self._gate = os.pipe()
         ready, ready_out = os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
             # High copies first, so that no source is overwritten by an earlier target.
-            self.pid = os.posix_spawn(
+            self._group = os.posix_spawn(
                 "/bin/sh",
                 arguments,
                 dict(env),
@@ -93,10 +98,12 @@ class Child:
             for descriptor in (gate_out, ready_out, nothing):
                 os.close(descriptor)
         if watchdog is not None:
-            watchdog.watch(self.pid)
+            watchdog.watch(self._group)
+        with os.fdopen(ready, "rb") as up:
+            self.pid = int(up.readline())
+        os.kill(self._group, signal.SIGKILL)
+        os.waitpid(self._group, 0)
         self._pidfd = os.pidfd_open(self.pid)
-        os.read(ready, 1)  # the shell is up; its own page faults end here
-        os.close(ready)
         self._shell_faults = _minor_faults(self.pid)
 
     def release(self) -> None:
@@ -139,15 +146,15 @@ class Child:
         """Send a signal to the process group that was started here, and to nothing else."""
         if not self._reaped:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, number)
+                os.killpg(self._group, number)
 
     def reap(self, wall: float, timed_out: bool) -> Ended:
         """Collect the ended process; what it left running in its group is killed first."""
         select.select([self._pidfd], [], [])
-        # The leader is not reaped yet, so its number still names this group and no other.
+        # The process is not reaped yet, so the number still names its group and no other.
         self.kill()
         if self._watchdog is not None:
-            self._watchdog.forget(self.pid)
+            self._watchdog.forget(self._group)
         _, status, usage = os.wait4(self.pid, 0)
         self._reaped = True
         return Ended(
@@ -156,7 +163,7 @@ class Child:
             wall=wall,
             user=usage.ru_utime,
             system=usage.ru_stime,
-            peak_rss=self._peak(usage.ru_maxrss * 1024),
+            peak_rss=usage.ru_maxrss * 1024,
             minor_faults=max(0, usage.ru_minflt - self._shell_faults),
             major_faults=usage.ru_majflt,
             voluntary_switches=usage.ru_nvcsw,
@@ -172,21 +179,10 @@ class Child:
         os.close(self._gate)
         os.close(self._pidfd)
 
-    def _peak(self, reported: int) -> int | None:
-        """Peak resident bytes; None if the process was gone before anything could be read.
-
-        The kernel carries the spawning process's own peak over into the child's, so the reported
-        one is the child's only when it lies above that; else the last reading of VmHWM stands.
-        """
-        if reported > self._floor:
-            return reported
-        return self._high_water or None
-
     def _sample(self) -> None:
-        current, peak = _memory(self.pid)
-        if current is None or peak is None:
+        current = _resident(self.pid)
+        if current is None:
             return
-        self._high_water = max(self._high_water, peak)
         since = time.perf_counter() - self.started
         if not self._samples or since - self._samples[-1].seconds >= 0.9 * self._interval:
             self._samples.append(RssSample(since, current))
@@ -197,16 +193,20 @@ class Child:
             self._on_sample(self.pid)
 
 
+@functools.cache
+def _adopt_orphans() -> None:
+    """Make this process the one to which the inner shells fall, once."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
 def _moves(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, ...]]:
     """dup2 actions that put each source at its target, by way of numbers no target uses."""
     spare = 100 + max(source for source, _ in pairs)
     up = [(os.POSIX_SPAWN_DUP2, source, spare + place) for place, (source, _) in enumerate(pairs)]
     down = [(os.POSIX_SPAWN_DUP2, spare + place, to) for place, (_, to) in enumerate(pairs)]
     return [*up, *down, *((os.POSIX_SPAWN_CLOSE, spare + place) for place in range(len(pairs)))]
-
-
-def _own_peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _minor_faults(pid: int) -> int:
@@ -217,15 +217,10 @@ def _minor_faults(pid: int) -> int:
         return 0
 
 
-def _memory(pid: int) -> tuple[int | None, int | None]:
-    """Resident bytes now and at most, from /proc; None for a process without memory."""
+def _resident(pid: int) -> int | None:
+    """Resident bytes now; None for a process that is gone."""
     try:
-        with open(f"/proc/{pid}/status", "rb") as file:
-            text = file.read()
-    except OSError:
-        return None, None
-    found = {}
-    for line in text.splitlines():
-        if line.startswith((b"VmRSS:", b"VmHWM:")):
-            found[line[:5]] = int(line.split()[1]) * 1024
-    return found.get(b"VmRSS"), found.get(b"VmHWM")
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            return int(file.read().split()[1]) * _PAGE or None
+    except (OSError, IndexError):
+        return None

@@ -195,6 +195,7 @@ def _process_metrics(ended: Ended) -> tuple[dict[str, float], dict[str, str]]:
         "user": ended.user,
         "system": ended.system,
         "cpu": cpu,
+        "peak_rss": float(ended.peak_rss),
         "minor_faults": float(ended.minor_faults),
         "major_faults": float(ended.major_faults),
         "voluntary_switches": float(ended.voluntary_switches),
@@ -205,10 +206,6 @@ def _process_metrics(ended: Ended) -> tuple[dict[str, float], dict[str, str]]:
         metrics["kernel_share"] = ended.system / cpu
     else:
         missing["kernel_share"] = "the run used too little CPU time to measure"
-    if ended.peak_rss is not None:
-        metrics["peak_rss"] = float(ended.peak_rss)
-    else:
-        missing["peak_rss"] = "the run ended before its memory could be read"
     return metrics, missing
 
 

@@ -38,7 +38,7 @@ def log_ratios(
 
 
 def sequential_run(
-    ratios: NDArray[np.float64], seed: int, looks: int = 12
+    ratios: NDArray[np.float64], seed: int, looks: int = 20
 ) -> tuple[int, list[ArmEffect]]:
     """Follow an experiment until some arm differs or the blocks run out: blocks used, last look."""
     horizon, arms = ratios.shape

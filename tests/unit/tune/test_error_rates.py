@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
-from hakmem_tools.tune.statistics.estimate import paired_estimate
+from hakmem_tools.tune.statistics.estimate import paired_estimate, spread
 from hakmem_tools.tune.statistics.monitor import Monitor
-from hakmem_tools.tune.statistics.sequential import Look, planned_blocks
+from hakmem_tools.tune.statistics.sequential import Look, planned_horizon
 from hakmem_tools.tune.verdict import Kind, Rules, decide
 from tests.unit.tune.simulation import log_ratios, sequential_run
 
@@ -43,22 +41,21 @@ def test_verdicts_by_estimate_also_err_in_at_most_five_percent_of_equal_sweeps()
     assert wrong <= 3
 
 
-@pytest.mark.parametrize("deviation", [0.02, 0.03, 0.04])
-def test_three_percent_is_found_nine_times_in_ten_with_fewer_runs_than_a_fixed_design(
-    deviation: float,
-) -> None:
-    generator = np.random.default_rng(int(deviation * 1000))
-    # What a fixed design needs here is measured, not assumed: the smallest number of blocks (in
-    # steps of four) at which one test at the end finds 3 % nine times in ten.
-    fixed = _fixed_blocks_needed(generator, deviation)
-    # The calibration's robust spread sees the core of the noise, and some of the disturbed runs.
-    horizon = math.ceil(1.4 * planned_blocks(1.15 * deviation, 0.03, 0.05))
+def test_three_percent_is_found_nine_times_in_ten_with_fewer_runs_than_a_fixed_design() -> None:
+    # Nobody knows beforehand whether runs scatter by 2 or by 4 %. A fixed design has to choose its
+    # number of blocks before it starts; here it gets the smallest (in steps of four) that finds 3 %
+    # nine times in ten over such machines.
+    generator = np.random.default_rng(30)
+    fixed = _fixed_blocks_needed(generator)
     found, used = 0, 0
-    tries = 120
+    tries = 240
     for attempt in range(tries):
-        blocks, effects = sequential_run(
-            log_ratios(generator, horizon, 1, deviation, 0.03), attempt
-        )
+        deviation = generator.uniform(0.02, 0.04)
+        # As in a real sweep: eight A/A pairs tell the spread, and that plans the horizon.
+        calibration = spread(log_ratios(generator, 8, 1, deviation, 0.0)[:, 0])
+        horizon = planned_horizon(calibration, 8, 0.03, 0.05)
+        pairs = log_ratios(generator, horizon, 1, deviation, 0.03)
+        blocks, effects = sequential_run(pairs, attempt)
         effect = effects[0]
         found += effect.differs and effect.effect is not None and effect.effect > 0
         used += blocks
@@ -66,15 +63,28 @@ def test_three_percent_is_found_nine_times_in_ten_with_fewer_runs_than_a_fixed_d
     assert used / tries < fixed
 
 
-def _fixed_blocks_needed(generator: np.random.Generator, deviation: float) -> int:
-    for blocks in range(10, 200, 4):
+@pytest.mark.parametrize("deviation", [0.02, 0.03, 0.04])
+def test_three_percent_is_found_nine_times_in_ten_at_each_noise(deviation: float) -> None:
+    generator = np.random.default_rng(int(deviation * 1000))
+    found = 0
+    for attempt in range(100):
+        calibration = spread(log_ratios(generator, 8, 1, deviation, 0.0)[:, 0])
+        horizon = planned_horizon(calibration, 8, 0.03, 0.05)
+        _, effects = sequential_run(log_ratios(generator, horizon, 1, deviation, 0.03), attempt)
+        found += effects[0].differs
+    assert found >= 90
+
+
+def _fixed_blocks_needed(generator: np.random.Generator) -> int:
+    for blocks in range(20, 200, 4):
         found = 0
-        for _ in range(100):
+        for _ in range(200):
+            deviation = generator.uniform(0.02, 0.04)
             pairs = log_ratios(generator, blocks, 1, deviation, 0.03)[:, 0]
             estimate = paired_estimate(pairs, generator, 199)
             assert estimate is not None
             found += estimate.p_value() <= 0.05
-        if found >= 90:
+        if found >= 180:
             return blocks
     raise AssertionError("no fixed design finds it")
 

@@ -45,7 +45,7 @@ def arm(result: SweepResult, name: str) -> ArmResult:
 
 def test_clear_gains_and_losses_get_their_verdicts_and_stop_early(tmp_path: Path) -> None:
     effects = {"base": 0.0, "gain": 0.30, "loss": -0.20, "same": 0.0}
-    result = conduct(tmp_path, effects)
+    result = conduct(tmp_path, effects, limits=Limits(blocks=50))
     assert result.complete
     assert arm(result, "gain").verdict is Kind.GO
     assert arm(result, "loss").verdict is Kind.NO_GO

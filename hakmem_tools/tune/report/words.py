@@ -1,0 +1,88 @@
+"""Numbers as words, the same in every report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hakmem_tools.tune.result import ArmResult, SweepResult
+
+_STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
+
+
+def percent(fraction: float | None) -> str:
+    """A signed percentage with two decimals, or a dash for what is missing."""
+    return "–" if fraction is None else f"{fraction * 100:+.2f} %"
+
+
+def interval(ends: tuple[float, float] | None) -> str:
+    """Both ends as percentages, or a dash."""
+    return "–" if ends is None else f"{ends[0] * 100:+.2f} .. {ends[1] * 100:+.2f} %"
+
+
+def amount(value: float | None, unit: str = "") -> str:
+    """A number with a prefix that keeps three digits before the point at most, or a dash."""
+    if value is None:
+        return "–"
+    if unit == "fraction":
+        return f"{value * 100:.2f} %"
+    if value == 0.0:
+        return f"0 {unit}".strip()
+    for size, prefix in _STEPS:
+        if abs(value) >= size:
+            return f"{value / size:.4g} {prefix}{unit}".strip()
+    return f"{value:.3g} {unit}".strip()
+
+
+def p_value(p: float | None) -> str:
+    """A p-value with two digits; tiny ones as a bound."""
+    if p is None:
+        return "–"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def columns(result: SweepResult) -> list[str]:
+    """The further metrics that a table shows: every one of which some arm has a number."""
+    shown = []
+    for name, summary in result.reference_metrics.items():
+        others = [arm.metrics.get(name) for arm in result.arms]
+        if summary.median is not None or any(one and one.median is not None for one in others):
+            shown.append(name)
+    return shown
+
+
+def missing(result: SweepResult) -> dict[str, str]:
+    """Metrics that no arm has, with the reason."""
+    shown = set(columns(result))
+    return {
+        name: summary.missing
+        for name, summary in result.reference_metrics.items()
+        if name not in shown and summary.missing
+    }
+
+
+def calibration_line(result: SweepResult) -> str:
+    """The A/A result in one line."""
+    found = result.calibration
+    if found.effect is None:
+        return f"A/A: {found.reason}"
+    spread = "–" if found.spread is None else f"{found.spread * 100:.2f} %"
+    verdict = "the reference agrees with itself" if found.ok else found.reason
+    return (
+        f"A/A over {found.blocks} pairs: {percent(found.effect)} ({interval(found.interval)}),"
+        f" one run scatters by {spread}; {verdict}"
+    )
+
+
+def progress_line(result: SweepResult) -> str:
+    """How far the sweep came, and what its error rate is."""
+    state = "complete" if result.complete else "not complete: it can be resumed"
+    return (
+        f"{result.blocks} blocks of at most {result.horizon}, {result.looks} looks,"
+        f" {result.seconds:.0f} s; {state}. All intervals and p-values hold together with error"
+        f" {result.level * 100:g} %, whenever one looks."
+    )
+
+
+def sorted_arms(result: SweepResult) -> Sequence[ArmResult]:
+    """Arms from best to worst; those without an effect last."""
+    return sorted(result.arms, key=lambda arm: (arm.effect is None, -(arm.effect or 0.0), arm.arm))
