@@ -143,7 +143,7 @@ static void many_slabs_wait_in_one_queue(void) {
 
 /* Takes all that came home; the links are looked at here, where they are followed. */
 static unsigned take_all(struct hak_slab *slab) {
-    void *list = NULL;
+    void *end[1] = {NULL}, *list = end;
     unsigned carved = slab->carved, sum = 0;
     while (slab->free != NULL)
         sum += hak_slab_take(slab, 1000, &list);
