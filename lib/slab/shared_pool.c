@@ -205,12 +205,32 @@ static struct hak_slab *stage_empty_scan(const struct request *request)
 
 /* ---- stage 1: the list of EMPTY slots of the class ----------------------- */
 
+/* A slot is on one list only: one that became EMPTY while an older hint of it lay in the
+ * mailbox is still there. Sends those where they belong, and the others back. */
+static void sort_mailbox(struct class_pool *home)
+{
+    struct hak_slotlist kept = {0};
+    size_t unit;
+    while ((unit = hak_slotlist_pop(&home->mailbox)) != HAK_NO_UNIT) {
+        unlist_slot(unit);
+        enum hak_slot_state state = hak_slot_state(hak_load_acquire(&hak_zone.state[unit]));
+        if (state == HAK_SLOT_EMPTY)
+            list_slot(&home->empty, unit);
+        else if (state == HAK_SLOT_PUBLISHED)
+            list_slot(&kept, unit);
+    }
+    while ((unit = hak_slotlist_pop(&kept)) != HAK_NO_UNIT)
+        hak_slotlist_push(&home->mailbox, unit);
+}
+
 static struct hak_slab *stage_empty_list(const struct request *request)
 {
     struct class_pool *home = &pools[request->class];
     size_t unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
-    if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0)
-        unit = pop_claimed(&home->mailbox, HAK_SLOT_EMPTY); /* an older hint still leads to it */
+    if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0) {
+        sort_mailbox(home);
+        unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
+    }
     if (unit == HAK_NO_UNIT)
         return NULL;
     count_empty(request->class, -1);

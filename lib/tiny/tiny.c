@@ -73,10 +73,23 @@ static void remove_slab(struct hak_tiny_bin *bin, struct hak_slab *slab)
 
 /* ---- blocks coming home ---------------------------------------------------- */
 
+/* What others have freed goes to the slab's free list. */
+static void take_remote(struct hak_heap *heap, struct hak_slab *slab)
+{
+    unsigned count = hak_remote_take(slab);
+    if (count == 0)
+        return;
+    hak_count_class(heap->block, slab->class, remote_drains, 1);
+    hak_count_class(heap->block, slab->class, remote_drained, count);
+    hak_probe_remote_drain(slab->class, count, slab->used == 0);
+}
+
 /* The edge EMPTY -> pool. A slab that waits in a remote queue is looked at again when it
  * comes out. The one that refills are served from stays: it would be back at once. */
 static int release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
 {
+    if (slab->used == hak_remote_count(slab)) /* the others are all on the remote list */
+        take_remote(heap, slab);
     if (slab->used != 0 || !hak_knob(ss_empty_reuse) || hak_remote_is_queued(slab))
         return 0;
     if (slab == bin->partial && slab->next == NULL)
@@ -181,14 +194,9 @@ static int drain_remote(struct hak_heap *heap, unsigned class)
     if (!hak_remote_waiting(heap->tag))
         return 0;
     while ((slab = hak_remote_next(heap->tag)) != NULL) {
-        unsigned of_class = slab->class;
-        unsigned count = hak_remote_count(slab);
-        if (count == slab->used || slab->free == NULL) /* else when the free list runs out */
-            hak_remote_take(slab);
-        hak_count_class(heap->block, of_class, remote_drains, 1);
-        hak_count_class(heap->block, of_class, remote_drained, count);
-        hak_probe_remote_drain(of_class, count, slab->used == 0);
-        helped |= of_class == class;
+        if (slab->free == NULL) /* else when it runs out, or all blocks are home */
+            take_remote(heap, slab);
+        helped |= slab->class == class;
         came_home(heap, slab);
     }
     return helped;
@@ -203,7 +211,7 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
     struct hak_slab *slab;
     while ((slab = bin->partial) != NULL) {
         if (slab->free == NULL)
-            hak_remote_take(slab);
+            take_remote(heap, slab);
         unsigned got = hak_slab_take(slab, want, list);
         if (!hak_slab_has_room(slab)) {
             remove_partial(bin, slab);
@@ -354,7 +362,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 static void leave_slab(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
 {
     remove_slab(bin, slab);
-    hak_remote_take(slab);
+    take_remote(heap, slab);
     if (slab->used == 0 && hak_knob(ss_empty_reuse) && !hak_remote_is_queued(slab))
         hak_pool_release(slab, heap->block);
     else
