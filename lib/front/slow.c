@@ -272,7 +272,7 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
         count_direct_free(front, class);
         hak_sample_free(unit, class, block);
     } else if (tag == HAK_TAG_LEGACY) {
-        hak_legacy_free(unit, class, block);
+        hak_legacy_free(unit, block);
     } else if (tag == HAK_TAG_SHARED || (front->heap != NULL && tag == front->heap->tag)) {
         free_single(front, class, block);
     } else if (front->heap == NULL) {
