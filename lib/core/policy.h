@@ -20,6 +20,20 @@ struct hak_policy {
     uint32_t tiny_cap[HAK_TINY_CLASS_CAPACITY]; /* slots, 0: none */
     uint32_t empty_scan_limit;                 /* SuperSlabs */
     uint32_t must_adopt;
+    uint32_t adopt_period;                     /* needs for a slab to one look into the mailbox */
+    uint32_t refill_ramp;                      /* refills begin small and double */
+    uint32_t drain_permille;                   /* of a full list, given back at once */
+    uint32_t ace_cap[HAK_CLASS_CAPACITY];      /* blocks that a pool holds, soft; 0: none */
+    uint32_t w_max_mid_permille, w_max_large_permille; /* class bytes per 1000 bytes asked for */
+    uint32_t mid_dyn1;                         /* bytes of the extra Mid class, 0: none */
+    uint64_t mmap_threshold;                   /* bytes */
+};
+
+/* What the learner has found, over the knobs' values; 0 is "nothing". */
+struct hak_policy_learned {
+    uint32_t front_cap[HAK_CLASS_CAPACITY]; /* blocks */
+    uint32_t ace_cap[HAK_CLASS_CAPACITY];   /* blocks */
+    uint32_t drain_permille;
 };
 
 extern struct hak_policy *hak_policy_current;
@@ -28,6 +42,9 @@ HAK_INLINE const struct hak_policy *hak_policy_now(void)
 {
     return hak_load_acquire(&hak_policy_current);
 }
+
+/* Laid over the knobs by the next publication; written by the publisher, under its lock. */
+extern struct hak_policy_learned hak_policy_learned;
 
 /* Builds a snapshot from the effective knobs and makes it the current one. `size_bytes`
  * has the stride of each of `count` classes. Returns its version. */

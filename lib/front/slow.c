@@ -8,6 +8,7 @@
 
 #include "core/codes.h"
 #include "core/probe.h"
+#include "front/control.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "slab/legacy.h"
@@ -132,6 +133,8 @@ static void *alloc_class(unsigned class, int *zeroed)
     struct hak_front *front = &hak_front;
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
     if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
         hak_tick();
     if (front->head[class] != NULL) /* filled by the thread's own start */
@@ -201,6 +204,8 @@ HAK_NOINLINE void hak_front_full(unsigned class)
 {
     int saved = errno;
     struct hak_front *front = &hak_front;
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
     int64_t cap = hak_policy_now()->front_cap[class];
     int64_t length = length_of(front, class);
     if (length >= cap - cap / 4) {
