@@ -83,6 +83,8 @@ static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned
     policy->refill_ramp = (uint32_t)hak_knob(refill_ramp);
     policy->drain_permille =
         hak_policy_learned.drain_permille != 0 ? hak_policy_learned.drain_permille : DRAIN_PERMILLE;
+    for (unsigned arm = 0; arm < HAK_ARMS; arm++)
+        policy->deal_upto[arm] = hak_policy_learned.deal_upto[arm];
     fill_ace(policy, size_bytes, tiny_count, count);
 }
 

@@ -12,6 +12,8 @@
 #include "core/counters.h"
 
 #define HAK_TINY_CLASS_CAPACITY 32
+#define HAK_ARMS 6 /* of the mmap threshold: 64 KiB << arm */
+#define HAK_DEAL_ALL 65536u
 
 struct hak_policy {
     uint64_t version;
@@ -27,6 +29,9 @@ struct hak_policy {
     uint32_t w_max_mid_permille, w_max_large_permille; /* class bytes per 1000 bytes asked for */
     uint32_t mid_dyn1;                         /* bytes of the extra Mid class, 0: none */
     uint64_t mmap_threshold;                   /* bytes */
+    /* Requests between the first arm and the last are dealt out: a draw below deal_upto[i],
+     * of HAK_DEAL_ALL, falls on arm i or one before it. deal_upto[HAK_ARMS - 1] == 0: none. */
+    uint32_t deal_upto[HAK_ARMS];
 };
 
 /* What the learner has found, over the knobs' values; 0 is "nothing". */

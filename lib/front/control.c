@@ -3,15 +3,20 @@
 
 #include "core/config.h"
 #include "core/policy.h"
+#include "front/deal.h"
 #include "slab/sizeclass.h"
 
 static uint32_t publishing; /* 1 while somebody changes what the next snapshot is made of */
 
+/* While requests are dealt out, none of them may be served by its class without a look. */
 static uint64_t publish(void)
 {
-    hak_classes_set_threshold(&hak_classes, (size_t)hak_knob(mmap_threshold));
     uint64_t version =
         hak_policy_publish(hak_classes.size, hak_classes.tiny_count, hak_classes.count);
+    size_t threshold = (size_t)hak_knob(mmap_threshold);
+    if (hak_policy_deals(hak_policy_now()))
+        threshold = hak_deal_threshold(0);
+    hak_classes_set_threshold(&hak_classes, threshold);
     hak_page_show_policy(version);
     return version;
 }
