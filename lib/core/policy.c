@@ -86,6 +86,9 @@ static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned
     for (unsigned arm = 0; arm < HAK_ARMS; arm++)
         policy->deal_upto[arm] = hak_policy_learned.deal_upto[arm];
     fill_ace(policy, size_bytes, tiny_count, count);
+#ifndef HAK_BENCH_MINIMAL /* there, nobody could be told */
+    policy->sample_bytes = (uint64_t)hak_knob(sample_bytes);
+#endif
 }
 
 uint64_t hak_policy_publish(const uint32_t *size_bytes, unsigned tiny_count, unsigned count)

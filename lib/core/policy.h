@@ -22,6 +22,7 @@ struct hak_policy {
     uint32_t tiny_cap[HAK_TINY_CLASS_CAPACITY]; /* slots, 0: none */
     uint32_t empty_scan_limit;                 /* SuperSlabs */
     uint32_t must_adopt;
+    uint64_t sample_bytes; /* mean between samples; 0: none are taken */
     uint32_t adopt_period;                     /* needs for a slab to one look into the mailbox */
     uint32_t refill_ramp;                      /* refills begin small and double */
     uint32_t drain_permille;                   /* of a full list, given back at once */
@@ -39,7 +40,13 @@ struct hak_policy_learned {
     uint32_t front_cap[HAK_CLASS_CAPACITY]; /* blocks */
     uint32_t ace_cap[HAK_CLASS_CAPACITY];   /* blocks */
     uint32_t drain_permille;
+    uint32_t deal_upto[HAK_ARMS]; /* see struct hak_policy */
 };
+
+HAK_INLINE int hak_policy_deals(const struct hak_policy *policy)
+{
+    return policy->deal_upto[HAK_ARMS - 1] != 0;
+}
 
 extern struct hak_policy *hak_policy_current;
 
