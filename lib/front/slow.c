@@ -8,6 +8,8 @@
 
 #include "core/codes.h"
 #include "core/probe.h"
+#include "front/control.h"
+#include "front/deal.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "slab/legacy.h"
@@ -155,6 +157,8 @@ static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
     struct hak_front *front = &hak_front;
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
     if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
         hak_tick();
     hak_sample_follow_policy();
@@ -176,6 +180,22 @@ void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t sit
     return block;
 }
 
+/* A request that no class serves: Big, unless an arm that it is dealt to has a class for it. */
+static void *alloc_above(struct hak_call *call, int *zeroed)
+{
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
+    if (hak_unlikely(hak_deal_counts_sizes))
+        hak_deal_count_size(call->bytes);
+    if (hak_likely(!hak_policy_deals(hak_policy_now())) || !hak_deal_concerns(call->bytes))
+        return alloc_big(1, call, zeroed);
+    struct hak_deal deal = hak_deal_request(call->bytes);
+    void *block = deal.big ? alloc_big(1, call, zeroed)
+                           : alloc_class(hak_deal_class(call->bytes), call, zeroed);
+    hak_deal_done(&deal);
+    return block;
+}
+
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
@@ -183,7 +203,7 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
     unsigned class = hak_class_of(bytes);
     struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
     *zeroed = 0;
-    void *block = class == HAK_CLASS_NONE ? alloc_big(1, &call, zeroed)
+    void *block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
                                           : alloc_class(class, &call, zeroed);
     errno = block != NULL ? saved : ENOMEM;
     return block;
@@ -223,16 +243,24 @@ static void drain(struct hak_front *front, unsigned class, unsigned count)
         front->extra[class] -= length_of(front, class);
 }
 
+/* What a full list keeps. */
+static int64_t kept_of(int64_t cap)
+{
+    return cap * (1000 - (int64_t)hak_policy_now()->drain_permille) / 1000;
+}
+
 /* So many frees have come since the last look that the list may be full. */
 HAK_NOINLINE void hak_front_full(unsigned class)
 {
     int saved = errno;
     struct hak_front *front = &hak_front;
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
     int64_t cap = hak_policy_now()->front_cap[class];
     int64_t length = length_of(front, class);
     if (length >= cap - cap / 4) {
         front->calm[class] = 0;
-        drain(front, class, (unsigned)(length - cap / 2));
+        drain(front, class, (unsigned)(length - kept_of(cap)));
     } else if (front->calm[class] < MOST_CALM) {
         front->calm[class]++;
     }
@@ -289,6 +317,16 @@ static void free_big(void *block)
         free_foreign(block);
 }
 
+/* The arm that the free of a block is put down to. */
+static HAK_COLD struct hak_deal deal_of_free(const void *block, uint32_t word)
+{
+    size_t bytes = word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : hak_big_usable(block);
+    struct hak_deal none = {0, 0, 0};
+    if (bytes != 0)
+        bytes--; /* a stride at an arm's threshold holds what lies below it */
+    return hak_deal_concerns(bytes) ? hak_deal_block(bytes, word == 0) : none;
+}
+
 static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
 {
     int saved = errno;
@@ -296,10 +334,14 @@ static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
         return;
     if (hak_front.heap == NULL && !hak_front.ended)
         hak_thread_start();
+    struct hak_deal deal = {0, 0, 0};
+    if (hak_unlikely(hak_policy_deals(hak_policy_now())))
+        deal = deal_of_free(block, word);
     if (word != 0)
         free_unit(&hak_front, unit, word, block);
     else
         free_big(block);
+    hak_deal_done(&deal);
     errno = saved;
 }
 
