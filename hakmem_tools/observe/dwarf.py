@@ -17,9 +17,10 @@ import msgspec
 import zstandard
 
 from hakmem_tools.observe import dwarf_forms as f
+from hakmem_tools.observe.dwarf_forms import Data
 from hakmem_tools.observe.dwarf_lines import LineTable
 from hakmem_tools.observe.dwarf_ranges import UnitIndex
-from hakmem_tools.observe.dwarf_units import Attributes, Data, Info, Unit
+from hakmem_tools.observe.dwarf_units import Attributes, Info, Unit
 
 _NAMES = tuple(
     ".debug_" + name
