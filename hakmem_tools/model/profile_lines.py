@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hakmem_tools.model.profile import WHOLE, Moment, Profile
-from hakmem_tools.model.profile_estimate import Amount, Estimate
+from hakmem_tools.model.profile_estimate import Amount, Estimate, unseen_bytes
 from hakmem_tools.model.profile_records import CAUSES, CallFrame, Key
 from hakmem_tools.model.profile_views import Row, amounts_by_stack, quality, total
 
@@ -47,9 +47,12 @@ def stack_records(profile: Profile, during: Moment = WHOLE) -> list[dict[str, An
     stacks = dict.fromkeys(stack for amounts in of_view.values() for stack in amounts)
     stacks.update(dict.fromkeys(caused))
 
+    # A site may well hold bytes without one of them having been sampled.
+    unseen = unseen_bytes(profile.header.sample_bytes)
+
     def estimate(view: str, stack: int) -> Estimate | None:
         amounts = of_view.get(view)
-        return None if amounts is None else amounts.get(stack, Amount()).estimate()
+        return None if amounts is None else amounts.get(stack, Amount()).estimate(unseen=unseen)
 
     def record(stack_id: int) -> dict[str, Any]:
         cumulative = estimate("cumulative", stack_id)
@@ -92,13 +95,10 @@ def row_record(view: str, by: str, row: Row) -> dict[str, Any]:
 def summary_record(
     profile: Profile, during: Moment = WHOLE, missing: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What was recorded, how completely, and how sure the estimates are."""
+    """The last line: what was recorded, how completely, how sure the estimates are."""
     about = quality(profile, "cumulative", during)
     header = profile.header
-    return {
-        "summary": True,
-        "pid": header.pid,
-        "time_ns": profile.end_ns,
+    summary = {
         "command": header.command,
         "allocator": header.allocator,
         "source": header.source,
@@ -114,6 +114,17 @@ def summary_record(
         "confidence": 0.95,
         "overhead_ns": profile.end.overhead_ns if profile.end else None,
         "missing": [*profile.missing, *missing],
+    }
+    # Shaped as a stack without bytes, so that a reader of stacks may go on over it.
+    return {
+        "frames": [],
+        "live_bytes": 0,
+        "live_bytes_interval": [0, 0],
+        "total_bytes": 0,
+        "samples": 0,
+        "pid": header.pid,
+        "time_ns": profile.end_ns,
+        "summary": summary,
     }
 
 
