@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -63,3 +64,20 @@ def _number(metric: Metric, value: object) -> float | str:
     if not math.isfinite(number):
         return f"metric {metric.name}: {str(value)[:60]!r} is not a number"
     return number
+
+
+def share(metric: Metric, metrics: Mapping[str, float]) -> float | str:
+    """A metric made of others: the first over the sum of the rest, or why it cannot be had.
+
+    A counter by class that never counted (`name[7]`) is 0 as long as `name` itself was read.
+    """
+    values = []
+    for name in metric.ratio:
+        value = metrics.get(name)
+        if value is None and name.partition("[")[0] in metrics:
+            value = 0.0
+        if value is None:
+            return f"metric {metric.name}: {name} was not measured"
+        values.append(value)
+    total = sum(values[1:])
+    return values[0] / total if total else f"metric {metric.name}: nothing was counted"

@@ -31,13 +31,15 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One number per run.
 
     `regex` (its first group) or `json_path` (`a.b.0.c`) takes it from the program's own output;
-    with neither, `name` is one the runner measures itself (wall, user, system, ...).
+    with neither, `name` is one the runner measures itself (wall, user, system, ...). `ratio` makes
+    one of others: the first over the sum of the rest.
     """
 
     name: str
     better: str = "lower"
     regex: str = ""
     json_path: str = ""
+    ratio: tuple[str, ...] = ()
     unit: str = ""
 
     @property
@@ -184,6 +186,9 @@ def check_metric(metric: Metric) -> None:
             raise PlanError(
                 f"metric.regex={metric.regex!r}: put the number in parentheses: 'ops: ([0-9.]+)'"
             )
+    elif metric.ratio:
+        if len(metric.ratio) < 2:
+            raise PlanError(f"metric {metric.name!r}: ratio needs a numerator and what it is of")
     elif not metric.from_output and metric.name not in BUILTIN_METRICS:
         raise PlanError(
             f"metric {metric.name!r} is not measured by the runner: give a regex or json path for"

@@ -24,8 +24,8 @@ from hakmem_tools.tune.watchdog import Watchdog
 
 # Descriptor 3 is the gate; on 4 the inner shell says its number once it has come up. A closed gate
 # (the runner died) ends it. The outer shell is killed then, so that the inner one becomes our own
-# child. Why two: the kernel starts a child's peak memory at that of the process that spawned it. The
-# inner shell was forked by one of two megabytes, so the peak reported is the command's own.
+# child. Why two: the kernel starts a child's peak memory at that of the process that spawned it.
+# The inner shell was forked by one of two megabytes, so the peak reported is the command's own.
 # Arguments: directory, NAME=VALUE..., --, command.
 _GATE = (
     '( read -r me _ </proc/self/stat; echo "$me" >&4; read -r _ <&3 || exit 125; exec 3<&- 4>&-;'

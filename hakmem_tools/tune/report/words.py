@@ -44,6 +44,8 @@ def columns(result: SweepResult) -> list[str]:
     """The further metrics that a table shows: every one of which some arm has a number."""
     shown = []
     for name, summary in result.reference_metrics.items():
+        if name.endswith("]"):  # counters of one class: in JSON and CSV, too many for a table
+            continue
         others = [arm.metrics.get(name) for arm in result.arms]
         if summary.median is not None or any(one and one.median is not None for one in others):
             shown.append(name)
@@ -56,7 +58,7 @@ def missing(result: SweepResult) -> dict[str, str]:
     return {
         name: summary.missing
         for name, summary in result.reference_metrics.items()
-        if name not in shown and summary.missing
+        if name not in shown and summary.missing and not name.endswith("]")
     }
 
 
