@@ -90,7 +90,7 @@ def _verdict(trace: Trace, opened: OpenTarget) -> int:
         say(f"{opened.launched.command} ended with status {opened.launched.status}")
     if not trace.library_ran:
         raise Failure(
-            f"libhakmem never ran in {opened.launched.command}: a static or set-user-id program "
+            f"{opened.launched.command} never mapped libhakmem: a static or set-user-id program "
             "ignores LD_PRELOAD",
             MISSING,
         )

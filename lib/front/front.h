@@ -19,6 +19,8 @@ struct hak_front {
     struct hak_block *block;
     struct hak_heap *heap; /* NULL before the thread's start and after its end */
     int64_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops */
+    uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
+    uint32_t slow_paths;   /* taken so far: once in many, the thread looks at the clock */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
 };
 
@@ -40,6 +42,9 @@ void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block); /* returns `block` */
 void hak_front_empty_all(void);
+
+/* front/tick: called once in many slow paths. */
+void hak_tick(void);
 
 
 /* Counts one more; 1 when the countdown has run out. One writer, so a plain add. It is in

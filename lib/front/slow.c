@@ -12,6 +12,9 @@
 #include "mid/big.h"
 #include "slab/legacy.h"
 
+/* A look at the clock costs as much as a refill: one in so many is not felt. */
+#define SLOW_PATHS_A_TICK 64
+
 /* Steps until a countdown that nobody has armed runs out: never. */
 #define UNBOUNDED ((uint64_t)1 << 62)
 
@@ -39,10 +42,16 @@ static int64_t length_of(const struct hak_front *front, unsigned class)
     return front->extra[class] + (int64_t)(pushes - pops);
 }
 
+/* A list that is found short again and again is looked at less and less often, down to
+ * one look in 2^MOST_CALM as many frees. It may then pass its cap once, by blocks that
+ * were in use a moment ago. */
+#define MOST_CALM 4
+
 /* So many frees until the list must be looked at again. */
 static void arm_pushes(struct hak_front *front, unsigned class, int64_t length)
 {
     int64_t room = (int64_t)hak_policy_now()->front_cap[class] - length;
+    room <<= front->calm[class];
     hak_pair_arm(hak_pair_base(front->block, class, front_pushes), room > 0 ? (uint64_t)room : 1);
 }
 
@@ -123,6 +132,8 @@ static void *alloc_class(unsigned class, int *zeroed)
     struct hak_front *front = &hak_front;
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
+    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
+        hak_tick();
     if (front->head[class] != NULL) /* filled by the thread's own start */
         return pop(front, class);
     if (class < hak_classes.tiny_count)
@@ -192,8 +203,12 @@ HAK_NOINLINE void hak_front_full(unsigned class)
     struct hak_front *front = &hak_front;
     int64_t cap = hak_policy_now()->front_cap[class];
     int64_t length = length_of(front, class);
-    if (length >= cap - cap / 4)
+    if (length >= cap - cap / 4) {
+        front->calm[class] = 0;
         drain(front, class, (unsigned)(length - cap / 2));
+    } else if (front->calm[class] < MOST_CALM) {
+        front->calm[class]++;
+    }
     arm_pushes(front, class, length_of(front, class));
     errno = saved;
 }

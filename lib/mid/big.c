@@ -215,13 +215,9 @@ static void batch_or_unmap(void *block, size_t bytes, uint64_t now_ns)
         unmap(block, bytes);
 }
 
-/* BigCache first; what it declines or pushes out goes to the batch. */
-static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
+/* What the cap, the headroom or its age drives out of the BigCache goes on its way. */
+static void settle(uint64_t now_ns)
 {
-    uint64_t now_ns = hak_os_now_ns();
-    int kept = hak_bigcache_put(block, bytes, site, now_ns);
-    if (!kept)
-        batch_or_unmap(block, bytes, now_ns);
     uint64_t age_ns = (uint64_t)hak_knob(bigcache_age_ms) * 1000000u;
     size_t headroom = table.peak_bytes - table.live_bytes + FREE_HEADROOM;
     size_t most = hak_min((size_t)hak_knob(bigcache_cap) << 20, headroom);
@@ -231,6 +227,22 @@ static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
         batch_or_unmap(out.address, out.bytes, now_ns);
     hak_purge_limit(headroom - hak_min(headroom, hak_bigcache_bytes()), now_ns);
     hak_purge_tick(now_ns);
+}
+
+/* BigCache first; what it declines goes to the batch. */
+static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
+{
+    uint64_t now_ns = hak_os_now_ns();
+    if (!hak_bigcache_put(block, bytes, site, now_ns))
+        batch_or_unmap(block, bytes, now_ns);
+    settle(now_ns);
+}
+
+void hak_big_tick(void)
+{
+    hak_lock_take(&table.lock);
+    settle(hak_os_now_ns());
+    hak_lock_release(&table.lock);
 }
 
 int hak_big_free(void *block)

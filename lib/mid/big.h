@@ -23,6 +23,9 @@ int hak_big_free(void *block);
  * changed. The block is a big one. */
 void *hak_big_resize(void *block, size_t bytes);
 
+/* Lets time pass for what the BigCache and the batch keep. */
+void hak_big_tick(void);
+
 void hak_big_fork_prepare(void);
 void hak_big_fork_done(int in_child);
 

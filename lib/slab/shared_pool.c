@@ -1,9 +1,12 @@
 #include "slab/shared_pool.h"
 
+#include <sys/mman.h>
+
 #include "core/codes.h"
 #include "core/config.h"
 #include "core/probe.h"
 #include "os/lock.h"
+#include "os/os.h"
 #include "slab/remote.h"
 #include "slab/slotlist.h"
 
@@ -16,6 +19,7 @@ struct class_pool {
     uint32_t active;               /* slots of the class that are not EMPTY */
     uint32_t peak;                 /* the most that `active` has been */
     uint32_t empty_count;          /* EMPTY slots */
+    uint32_t empty_least;          /* the fewest there were since the last purge */
     uint32_t unowned;              /* PUBLISHED slots */
     uint32_t registered;           /* SuperSlabs in `registry` */
     uint32_t registry[REGISTRY_CAPACITY]; /* first units */
@@ -26,6 +30,7 @@ static struct class_pool pools[HAK_TINY_CLASS_CAPACITY];
 static struct {
     struct hak_lock lock;         /* mapping of SuperSlabs, and the registries */
     struct hak_superslab *open;   /* has UNUSED slots, or NULL */
+    struct hak_slotlist unused;   /* hints of slots that are UNUSED again: purged ones */
 } pool;
 
 struct request {
@@ -66,7 +71,9 @@ static void count_active(unsigned class, int n)
 
 static void count_empty(unsigned class, int n)
 {
-    add(&pools[class].empty_count, n);
+    uint32_t now = hak_add_relaxed(&pools[class].empty_count, (uint32_t)n) + (uint32_t)n;
+    if (now < hak_load_relaxed(&pools[class].empty_least))
+        hak_store_relaxed(&pools[class].empty_least, now);
     hak_gauge_class_add(class, empty_slots, n);
 }
 
@@ -224,6 +231,12 @@ static struct hak_slab *claim_unused(const struct request *request, struct hak_s
     return open_slot(request, unit, index);
 }
 
+static struct hak_slab *claim_purged(const struct request *request)
+{
+    size_t unit = pop_claimed(&pool.unused, HAK_SLOT_UNUSED);
+    return unit != HAK_NO_UNIT ? open_slot(request, unit, index_of(unit)) : NULL;
+}
+
 /* Another class's EMPTY slot serves as well, and is likely to be in memory already. */
 static struct hak_slab *convert_empty(const struct request *request)
 {
@@ -242,6 +255,8 @@ static struct hak_slab *convert_empty(const struct request *request)
 static struct hak_slab *stage_unused_slot(const struct request *request)
 {
     struct hak_slab *slab = convert_empty(request);
+    if (slab == NULL)
+        slab = claim_purged(request);
     struct hak_superslab *open = hak_load_acquire(&pool.open);
     if (slab == NULL && open != NULL)
         slab = claim_unused(request, open);
@@ -357,6 +372,35 @@ struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block
     hak_count_class(block, class, adopts, 1);
     hak_probe_adopt(class, (uintptr_t)hak_superslab_of(slab));
     return slab;
+}
+
+/* ---- purge ------------------------------------------------------------------ */
+
+/* The caller has claimed the slot. The header's page stays. */
+static size_t purge_slot(size_t unit)
+{
+    size_t kept = index_of(unit) == 0 ? HAK_PAGE_BYTES : 0;
+    hak_os.advise(hak_unit_address(unit) + kept, HAK_UNIT_BYTES - kept, MADV_DONTNEED);
+    set_state(unit, HAK_SLOT_UNUSED, 0);
+    list_slot(&pool.unused, unit);
+    return HAK_UNIT_BYTES - kept;
+}
+
+size_t hak_pool_purge(void)
+{
+    size_t bytes = 0;
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++) {
+        struct class_pool *home = &pools[class];
+        for (uint32_t idle = hak_load_relaxed(&home->empty_least); idle != 0; idle--) {
+            size_t unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
+            if (unit == HAK_NO_UNIT)
+                break;
+            count_empty(class, -1);
+            bytes += purge_slot(unit);
+        }
+        hak_store_relaxed(&home->empty_least, hak_load_relaxed(&home->empty_count));
+    }
+    return bytes;
 }
 
 void hak_pool_fork_prepare(void)

@@ -33,6 +33,10 @@ void hak_pool_publish(struct hak_slab *slab, struct hak_block *block);
 /* A published slab with room, now `owner`'s; NULL when there is none. */
 struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block *block);
 
+/* Gives the pages of EMPTY slabs that nobody has asked for since the last call back to the
+ * OS; the slots become UNUSED. Returns the bytes. One caller at a time. */
+size_t hak_pool_purge(void);
+
 uint32_t hak_pool_active(unsigned class); /* slots that hold the class and are not EMPTY */
 
 void hak_pool_fork_prepare(void);

@@ -21,16 +21,17 @@ HANG_S = 60
 Body = Callable[[HakmemTop, Pilot[None]], Awaitable[None]]
 
 
-def make_app(source: FakeSource, *, export_directory: Path | None = None, **more: Any) -> HakmemTop:
+def make_app(
+    source: FakeSource,
+    *,
+    title: str = "redis-server *:6379",
+    export_directory: Path | None = None,
+    **more: Any,
+) -> HakmemTop:
     """The app on a scripted source, with time that jumps and a silent terminal."""
+    given: dict[str, Any] = {"make_source": lambda: source, "pace": FastPace(source), **more}
     return HakmemTop(
-        make_source=lambda: source,
-        interval_s=1.0,
-        title="redis-server *:6379",
-        pace=FastPace(source),
-        environ={},
-        export_directory=export_directory,
-        **more,
+        interval_s=1.0, title=title, environ={}, export_directory=export_directory, **given
     )
 
 

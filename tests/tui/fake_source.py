@@ -66,6 +66,7 @@ class World:
             self._step_class(index, size)
         self._scalars["lock_waits"] += self._random.randrange(40)
         self._scalars["big_maps"] += 2
+        self._scalars["bigcache_hits"] += 3 + self._random.randrange(5)
         self._scalars["big_unmaps"] += 1
         self._scalars["big_live_blocks"] += 1
         self._scalars["big_live_bytes"] += 1 << 20
@@ -173,7 +174,8 @@ class World:
 
 _SCALARS = (
     "mapped_bytes", "superslabs", "superslab_maps", "superslab_unmaps", "big_live_bytes",
-    "big_live_blocks", "big_maps", "big_unmaps", "lock_waits", "integrity_errors",
+    "big_live_blocks", "bigcache_hits", "batch_flushes", "big_maps", "big_unmaps", "lock_waits",
+    "integrity_errors",
     "threads_started", "threads_ended", "purged_bytes", "foreign_frees",
 )  # fmt: skip
 

@@ -7,10 +7,12 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from hakmem_tools.model.snapshot import Event, Snapshot
 from hakmem_top.app import VIEWS, HakmemTop
 from hakmem_top.keys import KEYS, bar
 from hakmem_top.lines import text_of
@@ -402,6 +404,37 @@ def test_the_log_follows_the_newest_event_until_the_cursor_is_moved() -> None:
         assert rows.cursor_key == key
 
     drive(make_app(FakeSource(SECONDS)), body)
+
+
+def test_no_name_of_the_target_can_speak_to_the_terminal() -> None:
+    hostile = "evil\x1b]0;owned\x07\n\x9b31m"
+
+    class Hostile(FakeSource):
+        def snapshot(self) -> Snapshot:
+            honest = super().snapshot()
+            classes = [msgspec.structs.replace(row, tier=hostile) for row in honest.classes]
+            return msgspec.structs.replace(
+                honest, version=hostile, mode=hostile, missing=(hostile,), classes=tuple(classes)
+            )
+
+        def events(self, timeout_s: float) -> list[Event]:
+            seen = super().events(timeout_s)
+            return [
+                msgspec.structs.replace(each, comm=hostile, texts=dict.fromkeys(each.args, hostile))
+                for each in seen
+            ]
+
+    async def body(app: HakmemTop, pilot: Pilot[None]) -> None:
+        await settled(pilot, SECONDS)
+        await until(pilot, lambda: app.moment.events_seen > 0)
+        for keys in (["1"], ["2"], ["enter"], ["3"], ["enter"], ["question_mark"]):
+            await pilot.press(*keys)
+            await pilot.pause()
+            assert "evil" in screen_text(app)
+            for row in screen_text(app).split("\n"):
+                assert row.isprintable()
+
+    drive(make_app(Hostile(SECONDS), title=hostile), body, (200, 50))
 
 
 @pytest.mark.parametrize("with_rows", [True, False])

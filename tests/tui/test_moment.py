@@ -18,8 +18,7 @@ def watch_of(seconds: int) -> tuple[Watch, FakeSource]:
 
 
 def started_anew(snapshot: Snapshot) -> Snapshot:
-    scalars = {**snapshot.scalars, "threads_started": 1}
-    return msgspec.structs.replace(snapshot, scalars=scalars, time_ns=snapshot.time_ns + SECOND_NS)
+    return msgspec.structs.replace(snapshot, start_ns=snapshot.start_ns + SECOND_NS)
 
 
 def test_the_first_snapshot_has_no_interval() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from hakmem_top.app import HakmemTop
-from tests.tui.driving import make_app, settled, until
+from tests.tui.driving import HANG_S, make_app, settled, until
 from tests.tui.fake_source import NO_PRIVILEGE, FakeSource
 
 SECONDS = 58
@@ -119,6 +120,30 @@ def test_an_empty_process_shows_zeros_that_are_known_and_dashes_that_are_not(
 ) -> None:
     app = make_app(FakeSource(3, busy=False))
     assert snap_compare(app, terminal_size=size, run_before=after([key], seconds=3))
+
+
+def test_while_it_attaches_the_screen_says_so(snap_compare: Compare) -> None:
+    gate = threading.Event()
+    source = FakeSource(1)
+
+    def slow() -> FakeSource:
+        gate.wait(HANG_S)
+        return source
+
+    app = make_app(source, make_source=slow)
+    stop = app.poller.stop
+
+    def open_and_stop() -> None:
+        gate.set()
+        stop()
+
+    app.poller.stop = open_and_stop  # type: ignore[method-assign]
+
+    async def prepare(pilot: Pilot[None]) -> None:
+        await pilot.pause()
+
+    assert snap_compare(app, terminal_size=(80, 24), run_before=prepare)
+    assert source.closed.is_set()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=by_size)

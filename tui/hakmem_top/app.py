@@ -178,12 +178,12 @@ def run(
     signal n (130 for Ctrl-C). Whatever `make_source` raises is raised here, after the
     terminal is restored. The source is closed before this returns.
     """
-    if not (sys.stdin.isatty() and sys.__stderr__ is not None and sys.__stderr__.isatty()):
-        print(
-            "hakmem-top: stdin or stderr is no terminal; use `hakmem top --headless` for scripts",
-            file=sys.stderr,
-        )
-        return 2
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, f"__{name}__")
+        if stream is None or not stream.isatty():
+            advice = "use `hakmem top --headless` for scripts"
+            print(f"hakmem-top: {name} is no terminal; {advice}", file=sys.stderr)
+            return 2
     app = HakmemTop(
         make_source=make_source,
         interval_s=interval_s,

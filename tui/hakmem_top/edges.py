@@ -21,7 +21,7 @@ STATES = {
     "failed": ("■", "failed", "alarm"),
 }
 
-SOURCES = {"bpf": "BPF", "counters": "counters", "replay": "recording"}
+SOURCES = {"bpf": "BPF"}
 
 
 def facts(moment: Moment, width: int) -> Line:

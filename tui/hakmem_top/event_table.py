@@ -15,6 +15,7 @@ from hakmem_top.present_events import EventRow, EventRows, argument
 from hakmem_top.tables import (
     Cell,
     Column,
+    Fitted,
     Table,
     build,
     filter_rows,
@@ -93,11 +94,22 @@ def event_table(
     return build(
         keys,
         row_at,
-        fit_roomy(ROOMY, width) or fit_short(SHORT, width),
+        _fitted(moment, width),
         sort_key=sort_key,
         descending=descending,
         empty=_empty(moment, bool(rows.keys), query),
     )
+
+
+def _fitted(moment: Moment, width: int) -> Fitted[EventRow]:
+    """The columns that fit; that of stacks only where an event has one."""
+    stacks = any(event.stack for event in moment.events)
+    roomy, short = (
+        [c for c in columns if stacks or c.key != "stack"] for columns in (ROOMY, SHORT)
+    )
+    if not stacks:
+        roomy = [c._replace(grow=c.key == "detail") for c in roomy]
+    return fit_roomy(roomy, width) or fit_short(short, width)
 
 
 def _empty(moment: Moment, any_row: bool, query: str) -> str:

@@ -48,6 +48,16 @@ def text_of(line: Iterable[Span]) -> str:
     return "".join(span.text for span in line)
 
 
+def printable(text: str) -> str:
+    """The text without control characters, each shown as a question mark.
+
+    Names come out of a watched process's memory; none may speak to the user's terminal.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def clip(text: str, width: int) -> str:
     """The text in at most `width` columns; a cut is shown by an ellipsis."""
     if cell_len(text) <= width:

@@ -118,7 +118,7 @@ class Watch:
         """Whether the counters began again: another process, or the same pid after an exec."""
         if now.pid != last.pid or now.time_ns < last.time_ns:
             return True
-        return now.total("threads_started") < last.total("threads_started")
+        return now.start_ns != last.start_ns
 
     def receive_events(self, events: Sequence[Event]) -> None:
         """Takes events in, oldest first."""

@@ -140,12 +140,12 @@ def traffic(moment: Moment, width: int, height: int) -> list[Line]:
         _rate_row(moment, "drains", ("drains",), width),
         _rate_row(moment, "remote", ("remote_frees",), width),
         _rate_row(moment, "locks", ("lock_waits",), width),
+        _rate_row(moment, "bigcache", ("bigcache_hits",), width),
+        _rate_row(moment, "big maps", ("big_maps",), width),
+        _rate_row(moment, "SS maps", ("superslab_maps",), width),
+        _rate_row(moment, "adopts", ("adopts",), width),
         _rate_row(moment, "empties", ("slab_empties",), width),
-        _rate_row(moment, "big", ("big_maps",), width),
-        _rate_row(moment, "maps", ("superslab_maps",), width),
-        _rate_row(moment, "unmaps", ("superslab_unmaps",), width),
-        _rate_row(moment, "publish", ("publishes",), width),
-        _rate_row(moment, "adopt", ("adopts",), width),
+        _rate_row(moment, "flushes", ("batch_flushes",), width),
     ]
     return [fit(row, width) for row in rows[:height]]
 

@@ -59,9 +59,9 @@ def block_size(value: int) -> str:
 
 
 def block_size_short(value: int) -> str:
-    """The same in at most five columns, such as `2048` and `64Ki`."""
+    """The same in at most five columns for every size class there is, such as `64Ki`."""
     for unit, name in ((1 << 20, "Mi"), (1 << 10, "Ki")):
-        if value > 9999 and value % unit == 0:
+        if value > 9999 and value % unit == 0 and value // unit < 1000:
             return f"{value // unit}{name}"
     return str(value) if value <= 9999 else size_short(value)
 

@@ -64,6 +64,7 @@ class MappingLog:
     def __init__(self, pid: int) -> None:
         """For a program of one thread, from now on. Raises OSError where perf is not allowed."""
         self.lost = 0
+        self._names: set[str] = set()
         self._rings: list[_Ring] = []
         self._mappings: dict[int, list[Mapping]] = {}
         try:
@@ -101,6 +102,7 @@ class MappingLog:
             # What is mapped over an older mapping takes its place.
             known[:] = [m for m in known if m.end <= mapping.start or m.start >= mapping.end]
             known.append(mapping)
+            self._names.add(os.path.basename(mapping.path))
         elif kind == _FORK:
             pid, parent = struct.unpack_from("<II", body)
             if pid != parent:  # a thread shares its process's
@@ -109,6 +111,14 @@ class MappingLog:
             self._mappings.pop(struct.unpack_from("<I", body)[0], None)
         elif kind == _LOST:
             self.lost += struct.unpack_from("<QQ", body)[1]
+
+    def has_mapped(self, name: str) -> bool:
+        """Whether any of the processes has mapped code of a file of this name so far.
+
+        A name without directory: the kernel tells paths from where it looks, we from our root.
+        """
+        self.take()
+        return name in self._names
 
     def close(self) -> None:
         """May be called twice."""

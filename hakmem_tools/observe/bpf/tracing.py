@@ -6,6 +6,7 @@ business, and what a terminal sees the command's.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -23,13 +24,11 @@ from hakmem_tools.observe.bpf.loader import import_bcc
 from hakmem_tools.observe.bpf.mapping_log import MappingLog
 from hakmem_tools.observe.bpf.namespace import own_namespace
 from hakmem_tools.observe.bpf.privilege import check_privilege
-from hakmem_tools.observe.bpf.watch import Watch, no_probe
+from hakmem_tools.observe.bpf.watch import Watch
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.source import NoPage, SourceUnavailable
 from hakmem_tools.observe.symbols import Frame, ProcessSymbols
 
-#: Fired once when the library starts in a process: whether it ever did is seen from its count.
-_LIFE_SIGN = "policy_publish"
 _TURN_S = 0.05
 #: Processes whose symbols are kept at hand: each holds an open directory.
 _PROCESSES = 64
@@ -74,9 +73,8 @@ class Trace:
     ) -> None:
         """Attaches to `pid`. Raises SourceUnavailable, UnknownEvent, TargetGone."""
         self._names = choose_events(request.wanted, descriptors)
-        self._life_sign = frozenset((_LIFE_SIGN,)) & {p.name for p in descriptors.probes}
         purpose = Purpose(
-            counted=self._life_sign,
+            counted=frozenset(),
             streamed=self._names,
             pid=pid,
             children=request.children,
@@ -85,12 +83,10 @@ class Trace:
         )
         self.shown = 0
         self.watch = Watch(library, descriptors, purpose)
-        if self._names <= self.watch.absent:
-            self.watch.close()
-            raise no_probe(library, self._names)
         self.start_ns = self.end_ns = self.watch.start_ns
         self._symbols: dict[int, ProcessSymbols] = {}
-        self._mappings = _mapping_log(pid) if request.stacks and request.started else None
+        self._library_name = os.path.basename(os.path.realpath(library.name))
+        self._mappings = _mapping_log(pid) if request.started else None
 
     def batches(
         self,
@@ -125,14 +121,10 @@ class Trace:
         return None if count is None else count - self.shown
 
     def finish(self) -> Accounts:
-        """Detaches; the exact counts of the chosen events, what was lost, and the cost."""
+        """Detaches; the exact counts, what was lost, and the cost."""
         accounts = self.watch.detach()
         self.end_ns = max(self.end_ns, time.monotonic_ns())
-        return msgspec.structs.replace(
-            accounts,
-            counts={name: n for name, n in accounts.counts.items() if name in self._names},
-            classes=tuple(row for row in accounts.classes if row.event in self._names),
-        )
+        return accounts
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -143,8 +135,10 @@ class Trace:
 
     @property
     def library_ran(self) -> bool:
-        """Whether anything shows that the library ran while we watched."""
-        return not self._life_sign or any(self.watch.accounts().counts.values())
+        """False when a program that we started has certainly never mapped the library."""
+        if self._mappings is None or any(self.watch.accounts().counts.values()):
+            return True
+        return self._mappings.has_mapped(self._library_name) or self._mappings.lost > 0
 
     def close(self) -> None:
         """Detaches; may be called twice."""

@@ -75,7 +75,7 @@ class Watch:
         self.absent = frozenset(generated.missing)
         self._functions = generated.functions
         if not generated.functions:
-            raise no_probe(library, self.absent & purpose.streamed or self.absent)
+            raise no_probe(library, self.absent)
         self._program: Program | None = Program(generated.text)
         try:
             self.tier = choose_tier(tier)

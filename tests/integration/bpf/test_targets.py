@@ -71,9 +71,18 @@ def test_in_a_pid_namespace_of_its_own_the_tool_sees_its_own_numbers(
     trace: Callable[..., Any], workload_binary: Path, exhausted: dict[str, str]
 ) -> None:
     traced = trace(
-        "--event", "shared_fail", *settings(exhausted), "--", workload_binary, 1009, 1000, 1, 0, "now",
+        "--event",
+        "shared_fail",
+        *settings(exhausted),
+        "--",
+        workload_binary,
+        1009,
+        1000,
+        1,
+        0,
+        "now",
         prefix=("unshare", "--pid", "--fork", "--mount-proc"),
-    )  # fmt: skip
+    )
     assert traced.finish() == 0, traced.errors
     assert traced.summary["counts"]["shared_fail"] > 500
     assert len(traced.events) == traced.summary["counts"]["shared_fail"]
@@ -116,9 +125,18 @@ def test_stacks_lead_from_the_probe_into_the_program(
     trace: Callable[..., Any], workload_binary: Path, exhausted: dict[str, str]
 ) -> None:
     traced = trace(
-        "--event", "shared_fail", "--stack", *settings(exhausted), "--", workload_binary,
-        1009, 1000, 1, 0, "now",
-    )  # fmt: skip
+        "--event",
+        "shared_fail",
+        "--stack",
+        *settings(exhausted),
+        "--",
+        workload_binary,
+        1009,
+        1000,
+        1,
+        0,
+        "now",
+    )
     assert traced.finish() == 0
     events = [event for event in traced.events if event["stack"]]
     assert len(events) == len(traced.events)
@@ -150,9 +168,18 @@ def test_two_capabilities_are_enough(
     if subprocess.run([*NOBODY, "test", "-x", HAKMEM, "-a", "-x", workload_binary]).returncode:
         pytest.skip("another user may not enter this checkout")
     traced = trace(
-        "--event", "shared_fail", *settings(exhausted), "--", workload_binary, 1009, 1000, 1, 0, "now",
+        "--event",
+        "shared_fail",
+        *settings(exhausted),
+        "--",
+        workload_binary,
+        1009,
+        1000,
+        1,
+        0,
+        "now",
         prefix=(*NOBODY, "--inh-caps=+bpf,+perfmon", "--ambient-caps=+bpf,+perfmon"),
-    )  # fmt: skip
+    )
     assert traced.finish() == 0, traced.errors
     assert traced.summary["counts"]["shared_fail"] > 500
 
@@ -172,7 +199,7 @@ def test_a_wrong_event_is_answered_with_near_names_before_the_program_starts(
 ) -> None:
     traced = trace("--event", "shared_fial", "--", "touch", tmp_path / "started")
     assert traced.finish() == 2
-    assert "did you mean shared_fail?" in one_line(traced)
+    assert "did you mean shared_fail" in one_line(traced)
     assert not (tmp_path / "started").exists()
 
 
@@ -199,14 +226,24 @@ def test_a_command_that_is_not_there_is_told_as_a_shell_would(trace: Callable[..
     assert "/no/such/program: no such command" in one_line(traced)
 
 
-def test_a_static_program_that_never_runs_the_library_is_said_to(
+def test_a_program_that_allocates_nothing_has_no_events_and_that_is_no_error(
+    trace: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
+    subprocess.run(["gcc", "-o", tmp_path / "idle", tmp_path / "main.c"], check=True)
+    traced = trace("--event", "shared_fail", "--", tmp_path / "idle")
+    assert traced.finish() == 0
+    assert traced.summary["counts"] == {"shared_fail": 0}
+
+
+def test_a_static_program_that_never_maps_the_library_is_said_to(
     trace: Callable[..., Any], tmp_path: Path
 ) -> None:
     (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
     subprocess.run(["gcc", "-static", "-o", tmp_path / "static", tmp_path / "main.c"], check=True)
     traced = trace("--event", "shared_fail", "--", tmp_path / "static")
     assert traced.finish() == 4
-    assert "libhakmem never ran in" in traced.errors
+    assert "never mapped libhakmem" in traced.errors
 
 
 @pytest.mark.parametrize("words", [("-d", 0), ("-n", 0), ("-n", "x")])

@@ -16,7 +16,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from hakmem_top.lines import TONES, Line, fit
+from hakmem_top.lines import TONES, Line, Span, fit, printable
 from hakmem_top.moment import Moment
 
 Presenter = Callable[[Moment, int, int], list[Line]]
@@ -53,7 +53,7 @@ class LineView(Widget):
         if self._title is not None and self._moment is not None:
             title = self._title(self._moment, self.size.width)
             self.border_title = Content.assemble(
-                *((span.text, f"$tone-{span.tone}") for span in title)
+                *((printable(span.text), f"$tone-{span.tone}") for span in title)
             )
 
     def render_line(self, y: int) -> Strip:
@@ -69,9 +69,12 @@ class LineView(Widget):
 
 
 def toned_strip(widget: Widget, line: Line, width: int) -> Strip:
-    """A line as a strip of exactly `width` columns in the widget's component styles."""
+    """A line as a strip of exactly `width` columns in the widget's component styles.
+
+    The one way to the terminal: control characters end here.
+    """
     segments = [
         Segment(span.text, widget.get_component_rich_style(f"tone--{span.tone}"))
-        for span in fit(line, width)
+        for span in fit([Span(printable(span.text), span.tone) for span in line], width)
     ]
     return Strip(segments, width)
