@@ -1,8 +1,8 @@
 """Where libhakmem's own tables and counters plug into the tuning way.
 
 `libhakmem` implements these for the library of this installation; catalogues, runner and search
-take them from outside, and tests put stand-ins there. Without them everything works except what only
-the library can tell.
+take them from outside, and tests put stand-ins there. Without them everything works except what
+only the library can tell.
 """
 
 from __future__ import annotations

@@ -45,17 +45,23 @@ class Runner:
         self._counters = counters
         self._watchdog = Watchdog()
         self._pages: dict[int, CountersHandle] = {}
+        self._interrupt = os.eventfd(0, os.EFD_CLOEXEC)
 
     def __enter__(self) -> Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._watchdog.close()
+        os.close(self._interrupt)
+
+    def interrupt(self) -> None:
+        """End the run that is going on, and any later one; callable from another thread."""
+        os.eventfd_write(self._interrupt, 1)
 
     def run(self, arm: Arm, key: TrialKey) -> Trial:
         """One run of the plan's command under `arm`; a failure is a trial too, never an exception.
 
-        KeyboardInterrupt passes through after the process group is gone.
+        KeyboardInterrupt and Interrupted pass through after the process group is gone.
         """
         started_ns = time.time_ns()
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
@@ -145,6 +151,7 @@ class Runner:
             command, env=self._base, extra=arm.env, cwd=self.plan.cwd, stdout=output.fileno(),
             stderr=messages.fileno(), watchdog=self._watchdog,
             sample_seconds=self.plan.rss_seconds, on_sample=self._open_page,
+            interrupt=self._interrupt,
         )  # fmt: skip
 
     def _open_page(self, pid: int) -> None:
