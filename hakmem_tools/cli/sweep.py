@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hakmem_tools.cli.errors import DONE, Failure, run_guarded
-from hakmem_tools.cli.sweeping import MeasuringCommand, measure, measured, show, sweep_options
+from hakmem_tools.cli.errors import Failure, run_guarded
+from hakmem_tools.cli.sweeping import MeasuringCommand, measure, measured, sweep_options
 
 if TYPE_CHECKING:
     from hakmem_tools.tune.plan import Plan
@@ -22,25 +22,18 @@ _FILE = click.Path(path_type=Path)
               help="Values of a variable; several lists are crossed.")  # fmt: skip
 @click.option("-P", "--range", "ranges", nargs=2, multiple=True, metavar="NAME LO:HI[:STEP]",
               help="A range of a variable.")  # fmt: skip
-@click.option("--merge", multiple=True, type=_FILE, help="Take in another file of this sweep.")
-@click.option("--show", "shown", type=_FILE, help="Report a sweep's file; measure nothing.")
 @sweep_options
 @click.pass_context
 def command(
     context: click.Context, spec: Path | None, lists: tuple[tuple[str, str], ...],
-    ranges: tuple[tuple[str, str], ...], merge: tuple[Path, ...], shown: Path | None,
-    how: dict[str, Any],
+    ranges: tuple[tuple[str, str], ...], how: dict[str, Any],
 ) -> int:  # fmt: skip
     """Measure settings: hakmem sweep SPEC.toml, or -L NAME v1,v2 -- COMMAND [ARGS...].
 
     The first value of each list makes the reference. Starting the same sweep again goes on where
     it was interrupted, even by a kill.
     """
-    if shown is not None:
-        return _show(shown, merge, how)
     program = measured(context)
-    if merge:
-        raise Failure("--merge goes with --show FILE: it takes other files into that one")
     if (spec is None) == (not (lists or ranges)):
         raise Failure("give a spec file, or -L/-P with a command after --; one of the two")
     return measure(lambda: _plan(spec, lists, ranges, program), how)
@@ -66,22 +59,6 @@ def _plan(
         raise PlanError(f"{spec}: not UTF-8 text") from None
     except PlanError as error:
         raise PlanError(f"{spec}: {error}") from None
-
-
-def _show(path: Path, others: tuple[Path, ...], how: dict[str, Any]) -> int:
-    from hakmem_tools.tune.experiment import result_of
-    from hakmem_tools.tune.store import Store, StoreError
-
-    try:
-        with Store.open(path) as store:
-            for other in others:
-                with Store.open(other) as taken:
-                    store.merge(taken)
-            result = result_of(store)
-    except StoreError as error:
-        raise Failure(str(error)) from None
-    show(result, path, how)
-    return DONE
 
 
 if __name__ == "__main__":

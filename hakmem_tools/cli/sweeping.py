@@ -54,7 +54,7 @@ def sweep_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--perf", metavar="EVENT[,EVENT]", help="Counters, as `perf list` names them.")
     @click.option("--seed", type=click.IntRange(0), help="Seed of the random order.")
     @click.option("--gate", is_flag=True, help="Exit 1 on a NO-GO, 3 when it cannot be told.")
-    @click.option("--report", type=_FILE, multiple=True, help="Also write .html .md .json .csv .txt.")
+    @click.option("--report", type=_FILE, multiple=True, help="Also write .html .md .json .csv.")
     @click.option("-o", "--output", type=_FILE, help="The sweep's file; taken up if not complete.")
     @click.option("--force", is_flag=True, help="Replace the files named with -o and --report.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
@@ -147,9 +147,9 @@ def show(result: SweepResult, path: Path, how: dict[str, Any]) -> None:
     click.echo(render("json" if how["as_json"] else "terminal", result), nl=False)
     if how["report"]:
         with Store.open(path) as store:
-            trials = store.trials()
+            trials, rules = store.trials(), store.plan.rules
         for target in how["report"]:
-            target.write_text(render(_SUFFIXES[target.suffix], result, trials))
+            target.write_text(render(_SUFFIXES[target.suffix], result, trials, rules))
 
 
 class Teller:
@@ -157,6 +157,7 @@ class Teller:
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
+        self._told: set[tuple[str, str]] = set()
 
     def __call__(self, progress: Progress) -> None:
         left = "" if progress.left is None else f", at most {progress.left:.0f} s left"
@@ -170,7 +171,15 @@ class Teller:
             print(f"\r\x1b[K{text[:160]}", end=end, file=sys.stderr, flush=True)
         elif progress.trial is None:
             say(text)
-        if progress.trial is not None and not progress.trial.ok:
+        self._tell_failure(progress)
+
+    def _tell_failure(self, progress: Progress) -> None:
+        """Once for each way in which an arm fails; a reference that only fails ends the sweep."""
+        trial = progress.trial
+        if trial is None or trial.ok or progress.phase == "calibrate":
+            return
+        if (trial.arm, trial.detail) not in self._told:
+            self._told.add((trial.arm, trial.detail))
             lead = "\r\x1b[K" if self._terminal else ""
             print(lead, end="", file=sys.stderr)
-            say(f"{progress.trial.arm}: {progress.trial.detail}")
+            say(f"{trial.arm}: {trial.detail}")

@@ -1,4 +1,4 @@
-"""Takes a metric out of what a program printed: by regular expression or by JSON path.
+"""Takes a metric out of what a program printed or counted: by regex, JSON path or counter's name.
 
 The runner uses it after each run. Pure: text in, number or reason out.
 """
@@ -66,16 +66,25 @@ def _number(metric: Metric, value: object) -> float | str:
     return number
 
 
-def share(metric: Metric, metrics: Mapping[str, float]) -> float | str:
-    """A metric made of others: the first over the sum of the rest, or why it cannot be had.
+def counted(metric: Metric, metrics: Mapping[str, float]) -> float | str:
+    """A metric that is one of libhakmem's counters, or why it cannot be had."""
+    value = _of_class(f"counters.{metric.counter}", metrics)
+    if value is None:
+        return f"metric {metric.name}: counter {metric.counter} was not read"
+    return value
 
-    A counter by class that never counted (`name[7]`) is 0 as long as `name` itself was read.
-    """
+
+def _of_class(name: str, metrics: Mapping[str, float]) -> float | None:
+    """A counter by class that never counted (`name[7]`) is 0 if `name` itself was read."""
+    value = metrics.get(name)
+    return 0.0 if value is None and name.partition("[")[0] in metrics else value
+
+
+def share(metric: Metric, metrics: Mapping[str, float]) -> float | str:
+    """A metric made of others: the first over the sum of the rest, or why it cannot be had."""
     values = []
     for name in metric.ratio:
-        value = metrics.get(name)
-        if value is None and name.partition("[")[0] in metrics:
-            value = 0.0
+        value = _of_class(name, metrics)
         if value is None:
             return f"metric {metric.name}: {name} was not measured"
         values.append(value)

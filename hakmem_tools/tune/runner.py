@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import IO
 
 from hakmem_tools.model.trial import Arm, Status, Trial, TrialKey
-from hakmem_tools.tune.extract import extract, share
+from hakmem_tools.tune.extract import counted, extract, share
 from hakmem_tools.tune.perf import Counters
 from hakmem_tools.tune.plan import Plan
 from hakmem_tools.tune.process import Child, Ended
@@ -179,6 +179,8 @@ class Runner:
         for metric in (self.plan.metric, *self.plan.also):
             if metric.ratio:
                 _take(metrics, missing, {metric.name: share(metric, metrics)})
+            elif metric.counter:
+                _take(metrics, missing, {metric.name: counted(metric, metrics)})
             elif metric.from_output:
                 _take(metrics, missing, {metric.name: extract(metric, text)})
         name = self.plan.metric.name

@@ -32,7 +32,15 @@ _TOP = {
     "arm": list, "knobs": dict, "metric": dict, "also": list, "server": dict, "limits": dict,
     "verdict": dict, "perf": list, "rss_seconds": _NUMBER, "seed": int,
 }  # fmt: skip
-_METRIC = {"name": str, "better": str, "regex": str, "json": str, "ratio": list, "unit": str}
+_METRIC = {
+    "name": str,
+    "better": str,
+    "regex": str,
+    "json": str,
+    "counter": str,
+    "ratio": list,
+    "unit": str,
+}
 _SERVER = {
     "command": (str, list), "ready_port": int, "ready_regex": str, "ready_seconds": _NUMBER,
     "stop_signal": str, "stop_seconds": _NUMBER,

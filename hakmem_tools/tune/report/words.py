@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hakmem_tools.tune.plan import BUILTIN_METRICS
 from hakmem_tools.tune.result import ArmResult, SweepResult
 
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
@@ -25,6 +26,7 @@ def amount(value: float | None, unit: str = "") -> str:
         return "–"
     if unit == "fraction":
         return f"{value * 100:.2f} %"
+    unit = "B" if unit == "bytes" else unit
     if value == 0.0:
         return f"0 {unit}".strip()
     for size, prefix in _STEPS:
@@ -38,6 +40,33 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "–"
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def unit_of(result: SweepResult, name: str) -> str:
+    """The unit of a metric, as far as it is known."""
+    if name == result.metric and result.unit:
+        return result.unit
+    if name in result.units:
+        return result.units[name]
+    return "s" if name.endswith("-clock") else BUILTIN_METRICS.get(name, "")
+
+
+def asked(result: SweepResult) -> list[list[str]]:
+    """A table of the metrics that the spec asked for: a heading, then a row for each arm.
+
+    Empty when it asked for the main metric alone. Cells are medians.
+    """
+    if not result.also:
+        return []
+    names = [result.metric, *result.also]
+    arms = [(result.reference, result.reference_metrics)]
+    arms += [(arm.arm, arm.metrics) for arm in result.arms]
+    rows = []
+    for arm, metrics in arms:
+        medians = [metrics[name].median if name in metrics else None for name in names]
+        cells = zip(names, medians, strict=True)
+        rows.append([arm, *(amount(median, unit_of(result, name)) for name, median in cells)])
+    return [["arm", *names], *rows]
 
 
 def columns(result: SweepResult) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hakmem_tools.model.trial import Arm
+from hakmem_tools.model.trial import Arm, Phase
 from hakmem_tools.tune.plan import Limits, Plan
 from hakmem_tools.tune.session import (
     Advanced,
@@ -63,7 +63,8 @@ def test_a_session_tells_of_its_file_then_every_run_and_last_the_result(tmp_path
     assert isinstance(last, Finished)
     assert last.result.complete
     runs = [m for m in listener.messages if isinstance(m, Advanced) and m.progress.trial]
-    assert len(runs) == 3 * 2 + 6 * 2
+    measured = [m.progress.trial for m in runs if m.progress.phase == Phase.MEASURE]
+    assert len(measured) == 6 * 2
     assert len(session.runs_of("X=1")) == 6
     assert session.look().blocks == 6
     assert session.state is State.OVER
@@ -106,7 +107,7 @@ def test_a_stopped_session_is_taken_up_by_the_next(tmp_path: Path) -> None:
     assert isinstance(last, Finished)
     assert last.result.complete
     with Store.open(path) as store:
-        assert len(store.trials()) == 3 * 2 + 6 * 2
+        assert len(store.trials(Phase.MEASURE)) == 6 * 2
 
 
 def test_stopping_now_ends_a_long_run_and_leaves_no_trace_of_it(tmp_path: Path) -> None:
