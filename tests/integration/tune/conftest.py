@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture()
+@pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A directory on a file system of its own, of 96 KiB: room for some runs, not for all."""
     place = tmp_path / "disk"
