@@ -47,6 +47,9 @@ static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned
     }
     policy->empty_scan_limit = (uint32_t)hak_knob(ss_empty_scan_limit);
     policy->must_adopt = (uint32_t)hak_knob(must_adopt);
+#ifndef HAK_BENCH_MINIMAL /* there, nobody could be told */
+    policy->sample_bytes = (uint64_t)hak_knob(sample_bytes);
+#endif
 }
 
 uint64_t hak_policy_publish(const uint32_t *size_bytes, unsigned tiny_count, unsigned count)

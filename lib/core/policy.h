@@ -20,6 +20,7 @@ struct hak_policy {
     uint32_t tiny_cap[HAK_TINY_CLASS_CAPACITY]; /* slots, 0: none */
     uint32_t empty_scan_limit;                 /* SuperSlabs */
     uint32_t must_adopt;
+    uint64_t sample_bytes; /* mean between samples; 0: none are taken */
 };
 
 extern struct hak_policy *hak_policy_current;

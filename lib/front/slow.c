@@ -15,23 +15,29 @@
 /* A look at the clock costs as much as a refill: one in so many is not felt. */
 #define SLOW_PATHS_A_TICK 64
 
-/* Steps until a countdown that nobody has armed runs out: never. */
-#define UNBOUNDED ((uint64_t)1 << 62)
-
 /* ---- allocation ---------------------------------------------------------- */
 
-void *hak_pop_counted_out(unsigned class, void *block)
+HAK_NOINLINE void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site)
 {
-    hak_pair_arm(hak_pair_base(hak_front.block, class, front_pops), UNBOUNDED);
-    return block;
+    struct hak_call call = {bytes, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE,
+                            HAK_PATH_FRONT};
+    return hak_sample_popped(class, block, &call);
 }
 
-static void *pop(struct hak_front *front, unsigned class)
+void hak_front_put_back(unsigned class, void *block)
+{
+    struct hak_front *front = &hak_front;
+    *(void **)block = front->head[class];
+    front->head[class] = block;
+    front->extra[class]++;
+}
+
+static void *pop(struct hak_front *front, unsigned class, const struct hak_call *call)
 {
     void *block = front->head[class];
     front->head[class] = *(void **)block;
     if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
-        return hak_pop_counted_out(class, block);
+        return hak_sample_popped(class, block, call);
     return block;
 }
 
@@ -76,40 +82,52 @@ static void count_direct(struct hak_front *front, unsigned class, unsigned count
         hak_gauge_class_add(class, direct_allocs, count);
 }
 
-static void *without_front(struct hak_front *front, unsigned class)
+static void *fall_back(struct hak_front *front, unsigned class, struct hak_call *call)
+{
+    call->path = HAK_PATH_LEGACY;
+    void *block = hak_tiny_fall_back(front->heap, class);
+    return block != NULL ? hak_sample_direct(class, block, call) : NULL;
+}
+
+static void *without_front(struct hak_front *front, unsigned class, struct hak_call *call)
 {
     void *list = NULL;
     if (hak_tiny_refill(front->heap, class, &list) == 0)
-        return hak_tiny_fall_back(front->heap, class);
+        return fall_back(front, class, call);
     void *block = list;
     hak_tiny_drain(front->heap, class, *(void **)block, ~0u);
     hak_count_class(front->block, class, direct_allocs, 1);
-    return block;
+    call->path = front->heap->path;
+    return hak_sample_direct(class, block, call);
 }
 
-static void *alloc_tiny(struct hak_front *front, unsigned class)
+static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call *call)
 {
     if (front->heap == NULL) /* a thread that is ending, or has no memory to start */
         return hak_legacy_alloc(class);
     if (front->own_word == HAK_NO_WORD)
-        return without_front(front, class);
+        return without_front(front, class, call);
     unsigned got = hak_tiny_refill(front->heap, class, &front->head[class]);
     if (got == 0)
-        return hak_tiny_fall_back(front->heap, class);
+        return fall_back(front, class, call);
     list_refilled(front, class, got);
-    return pop(front, class);
+    call->path = front->heap->path;
+    return pop(front, class, call);
 }
 
-static void *alloc_direct(struct hak_front *front, unsigned class, int *zeroed)
+static void *alloc_direct(struct hak_front *front, unsigned class, struct hak_call *call,
+                          int *zeroed)
 {
     void *block = hak_ace_direct_alloc(class, zeroed);
-    if (block != NULL)
-        count_direct(front, class, 1);
-    return block;
+    if (block == NULL)
+        return NULL;
+    count_direct(front, class, 1);
+    call->path = HAK_PATH_SPAN;
+    return hak_sample_direct(class, block, call);
 }
 
 /* A thread without a front takes and gives single blocks. */
-static void *alloc_mid(struct hak_front *front, unsigned class)
+static void *alloc_mid(struct hak_front *front, unsigned class, struct hak_call *call)
 {
     void *list = NULL;
     int keeps = front->shared_word != HAK_NO_WORD;
@@ -118,33 +136,48 @@ static void *alloc_mid(struct hak_front *front, unsigned class)
     unsigned got = hak_ace_refill(class, seat, counts_of(front), want, &list);
     if (got == 0)
         return NULL;
+    call->path = HAK_PATH_ACE;
     if (!keeps) {
         count_direct(front, class, 1);
-        return list;
+        return hak_sample_direct(class, list, call);
     }
     front->head[class] = list;
     list_refilled(front, class, got);
-    return pop(front, class);
+    return pop(front, class, call);
 }
 
-static void *alloc_class(unsigned class, int *zeroed)
+static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
 {
     struct hak_front *front = &hak_front;
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
     if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
         hak_tick();
+    hak_sample_follow_policy();
     if (front->head[class] != NULL) /* filled by the thread's own start */
-        return pop(front, class);
+        return pop(front, class, call);
     if (class < hak_classes.tiny_count)
-        return alloc_tiny(front, class);
-    return hak_ace_is_direct(class) ? alloc_direct(front, class, zeroed) : alloc_mid(front, class);
+        return alloc_tiny(front, class, call);
+    return hak_ace_is_direct(class) ? alloc_direct(front, class, call, zeroed)
+                                    : alloc_mid(front, class, call);
 }
 
-void *hak_alloc_class(unsigned class)
+static void *alloc_big(size_t align, struct hak_call *call, int *zeroed)
+{
+    void *block = hak_big_alloc(call->bytes, align, call->site, zeroed);
+    if (block == NULL)
+        return NULL;
+    call->path = *zeroed ? HAK_PATH_MAP : HAK_PATH_BIGCACHE;
+    return hak_sample_direct(HAK_CLASS_NONE, block, call);
+}
+
+void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t site)
 {
     int zeroed, saved = errno;
-    void *block = hak_front.head[class] != NULL ? pop(&hak_front, class) : alloc_class(class, &zeroed);
+    struct hak_call call = {bytes, site, HAK_PATH_FRONT};
+    void *block = class == HAK_CLASS_NONE           ? alloc_big(align, &call, &zeroed)
+                  : hak_front.head[class] != NULL ? pop(&hak_front, class, &call)
+                                                  : alloc_class(class, &call, &zeroed);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
@@ -154,24 +187,24 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
     int saved = errno;
     hak_library_start();
     unsigned class = hak_class_of(bytes);
+    struct hak_call call = {bytes, site, HAK_PATH_FRONT};
     *zeroed = 0;
-    void *block = class == HAK_CLASS_NONE ? hak_big_alloc(bytes, 1, site, zeroed)
-                                          : alloc_class(class, zeroed);
+    void *block = class == HAK_CLASS_NONE ? alloc_big(1, &call, zeroed)
+                                          : alloc_class(class, &call, zeroed);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
 
-/* Both are reached by a jump from malloc or calloc, so the return address is the site. */
-HAK_NOINLINE void *hak_malloc_slow(size_t bytes)
+HAK_NOINLINE void *hak_malloc_slow(size_t bytes, uintptr_t site)
 {
     int zeroed;
-    return alloc_slow(bytes, (uintptr_t)__builtin_return_address(0), &zeroed);
+    return alloc_slow(bytes, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE, &zeroed);
 }
 
-HAK_NOINLINE void *hak_calloc_slow(size_t bytes)
+HAK_NOINLINE void *hak_calloc_slow(size_t bytes, uintptr_t site)
 {
     int zeroed;
-    void *block = alloc_slow(bytes, (uintptr_t)__builtin_return_address(0), &zeroed);
+    void *block = alloc_slow(bytes, site, &zeroed);
     return block != NULL && !zeroed ? memset(block, 0, bytes) : block;
 }
 
@@ -235,8 +268,11 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
     if (tag == HAK_TAG_DIRECT) {
         count_direct_free(front, class);
         hak_ace_direct_free(unit, class);
+    } else if (tag == HAK_TAG_SAMPLED) {
+        count_direct_free(front, class);
+        hak_sample_free(unit, class, block);
     } else if (tag == HAK_TAG_LEGACY) {
-        hak_legacy_free(unit, block);
+        hak_legacy_free(unit, class, block);
     } else if (tag == HAK_TAG_SHARED || (front->heap != NULL && tag == front->heap->tag)) {
         free_single(front, class, block);
     } else if (front->heap == NULL) {
@@ -252,6 +288,13 @@ static HAK_COLD void free_foreign(void *block)
     hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
 }
 
+static void free_big(void *block)
+{
+    hak_sample_forget(block); /* first: its address may be another's at once */
+    if (hak_big_free(block) != 0)
+        free_foreign(block);
+}
+
 static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
 {
     int saved = errno;
@@ -261,8 +304,8 @@ static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
         hak_thread_start();
     if (word != 0)
         free_unit(&hak_front, unit, word, block);
-    else if (hak_big_free(block) != 0)
-        free_foreign(block);
+    else
+        free_big(block);
     errno = saved;
 }
 

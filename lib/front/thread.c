@@ -16,7 +16,7 @@
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/page.h"
-#include "slab/legacy.h"
+#include "slab/private.h"
 #include "slab/shared_pool.h"
 
 #define HEAPS_PER_MAPPING 16
@@ -146,6 +146,7 @@ int hak_thread_start(void)
     hak_count_scalar(block, threads_started, 1);
     if (library.has_key) /* may allocate: the front is open by now */
         pthread_setspecific(library.key, (void *)1);
+    hak_sample_start();
     return 0;
 }
 
@@ -181,8 +182,9 @@ static void end_thread(void *round)
 static void fork_prepare(void)
 {
     hak_lock_take(&threads.lock);
+    hak_sample_fork_prepare();
     hak_pool_fork_prepare();
-    hak_legacy_fork_prepare();
+    hak_private_fork_prepare();
     hak_ace_fork_prepare();
     hak_big_fork_prepare();
     hak_zone_fork_prepare();
@@ -193,8 +195,9 @@ static void fork_done(int in_child)
     hak_zone_fork_done(in_child);
     hak_big_fork_done(in_child);
     hak_ace_fork_done(in_child);
-    hak_legacy_fork_done(in_child);
+    hak_private_fork_done(in_child);
     hak_pool_fork_done(in_child);
+    hak_sample_fork_done(in_child);
     if (in_child)
         hak_lock_reset(&threads.lock);
     else

@@ -27,7 +27,7 @@ unsigned hak_ace_refill(unsigned class, unsigned seat, struct hak_block *block, 
 /* Takes the first `count` blocks of the list back and returns the rest of it. */
 void *hak_ace_drain(unsigned class, struct hak_block *block, void *list, unsigned count);
 
-/* A block of a direct class; NULL with errno ENOMEM. */
+/* A block in a span of its own, of any class above Tiny; NULL with errno ENOMEM. */
 void *hak_ace_direct_alloc(unsigned class, int *zeroed);
 void hak_ace_direct_free(size_t unit, unsigned class);
 

@@ -38,7 +38,7 @@ struct request {
     uint32_t owner;
     struct hak_block *block;
     const struct hak_policy *policy;
-    struct hak_pool_failure *failure;
+    struct hak_pool_outcome *outcome;
 };
 
 uint32_t hak_pool_active(unsigned class)
@@ -205,12 +205,32 @@ static struct hak_slab *stage_empty_scan(const struct request *request)
 
 /* ---- stage 1: the list of EMPTY slots of the class ----------------------- */
 
+/* A slot is on one list only: one that became EMPTY while an older hint of it lay in the
+ * mailbox is still there. Sends those where they belong, and the others back. */
+static void sort_mailbox(struct class_pool *home)
+{
+    struct hak_slotlist kept = {0};
+    size_t unit;
+    while ((unit = hak_slotlist_pop(&home->mailbox)) != HAK_NO_UNIT) {
+        unlist_slot(unit);
+        enum hak_slot_state state = hak_slot_state(hak_load_acquire(&hak_zone.state[unit]));
+        if (state == HAK_SLOT_EMPTY)
+            list_slot(&home->empty, unit);
+        else if (state == HAK_SLOT_PUBLISHED)
+            list_slot(&kept, unit);
+    }
+    while ((unit = hak_slotlist_pop(&kept)) != HAK_NO_UNIT)
+        hak_slotlist_push(&home->mailbox, unit);
+}
+
 static struct hak_slab *stage_empty_list(const struct request *request)
 {
     struct class_pool *home = &pools[request->class];
     size_t unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
-    if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0)
-        unit = pop_claimed(&home->mailbox, HAK_SLOT_EMPTY); /* an older hint still leads to it */
+    if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0) {
+        sort_mailbox(home);
+        unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
+    }
     if (unit == HAK_NO_UNIT)
         return NULL;
     count_empty(request->class, -1);
@@ -287,12 +307,12 @@ static int open_superslab(const struct request *request, struct hak_slab **slab)
 
 static struct hak_slab *stage_new_superslab(const struct request *request)
 {
-    struct hak_pool_failure *failure = request->failure;
+    struct hak_pool_outcome *outcome = request->outcome;
     struct hak_slab *slab = NULL;
-    failure->active = hak_pool_active(request->class);
-    failure->cap = request->policy->tiny_cap[request->class];
-    if (failure->cap != 0 && failure->active >= failure->cap) {
-        failure->reason = HAK_FAIL_SOFT_CAP;
+    outcome->active = hak_pool_active(request->class);
+    outcome->cap = request->policy->tiny_cap[request->class];
+    if (outcome->cap != 0 && outcome->active >= outcome->cap) {
+        outcome->reason = HAK_FAIL_SOFT_CAP;
         return NULL;
     }
     int error;
@@ -300,7 +320,7 @@ static struct hak_slab *stage_new_superslab(const struct request *request)
         error = open_superslab(request, &slab);
     while (error == 0 && slab == NULL);
     if (error != 0)
-        failure->reason = error == -ENOSPC ? HAK_FAIL_REGISTRY_FULL : HAK_FAIL_MAP_FAIL;
+        outcome->reason = error == -ENOSPC ? HAK_FAIL_REGISTRY_FULL : HAK_FAIL_MAP_FAIL;
     return slab;
 }
 
@@ -308,15 +328,17 @@ static struct hak_slab *stage_new_superslab(const struct request *request)
 
 static struct hak_slab *served(const struct request *request, struct hak_slab *slab, unsigned stage)
 {
+    request->outcome->stage = stage;
+    request->outcome->reason = 0;
     hak_count(&request->block->class[request->class][HAK_CLASS_stage_0_5 + stage], 1);
     hak_probe_stage_hit(request->class, stage, (uintptr_t)hak_superslab_of(slab));
     return slab;
 }
 
 struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, struct hak_block *block,
-                                  struct hak_pool_failure *failure)
+                                  struct hak_pool_outcome *outcome)
 {
-    struct request request = {class, owner, block, hak_policy_now(), failure};
+    struct request request = {class, owner, block, hak_policy_now(), outcome};
     struct hak_slab *slab;
     if (hak_knob(ss_empty_reuse)) {
         if ((slab = stage_empty_scan(&request)) != NULL)

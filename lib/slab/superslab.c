@@ -99,8 +99,8 @@ static unsigned take_free(struct hak_slab *slab, unsigned want, void **list)
         last = next;
     }
     if (slab->free != NULL) {
-        slab->free = *(void **)last;
-        slab->free_count = (uint16_t)(slab->free_count - count);
+        slab->free = *(void **)last; /* a block freed twice was counted twice */
+        slab->free_count = slab->free != NULL ? (uint16_t)(slab->free_count - count) : 0;
     }
     *(void **)last = *list;
     *list = first;

@@ -119,7 +119,8 @@ void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner);
 
 /* Takes up to `want` blocks: first from the free list, then by cutting fresh ones up to
  * the end of a page, so that memory is touched as it is needed. Prepends them to *list
- * and returns their number. Owner only. */
+ * and returns their number; into an empty *list it moves a free list of up to twice as
+ * many whole, without a look at its links. Owner only. */
 unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list);
 
 /* Is `block` a block of this slab? (Owner; used where links are followed.) */

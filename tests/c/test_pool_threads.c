@@ -41,7 +41,7 @@ static void free_block(struct player *p, void *block) {
     if (tag == p->tag)
         put_block(hak_slab_of_unit(unit), block);
     else
-        hak_remote_push(unit, block, block);
+        hak_remote_push(unit, block, block, 1);
 }
 
 static void get_slab(struct player *p) {
@@ -74,11 +74,11 @@ static void take_in_remote(struct player *p) {
 }
 
 static void move_a_block(struct player *p) {
-    void *list = NULL;
+    void *block;
     struct hak_slab *slab = p->owned[chance(p, p->count)];
-    if (hak_slab_take(slab, 1, &list) == 0)
+    if (take_blocks(slab, 1, &block) == 0)
         return;
-    uintptr_t old = __atomic_exchange_n(&flight[chance(p, FLIGHT)], (uintptr_t)list,
+    uintptr_t old = __atomic_exchange_n(&flight[chance(p, FLIGHT)], (uintptr_t)block,
                                         __ATOMIC_ACQ_REL);
     if (old != 0)
         free_block(p, (void *)old);
