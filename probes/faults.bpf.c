@@ -15,7 +15,7 @@ int on_fault(struct bpf_raw_tracepoint_args *ctx)
     struct hak_cause_key key = {.cause = HAK_CAUSE_FAULT, .size_class = HAK_NONE};
     int zero = 0;
     uint32_t *period = fault_period.lookup(&zero), times = period && *period ? *period : 1;
-    if (!hak_enter(&hit))
+    if (!hak_listens(&hit))
         return 0;
     hak_see(HAK_SEEN_FAULTS);
     if (times > 1 && bpf_get_prandom_u32() % times != 0)

@@ -27,6 +27,17 @@ BPF_ARRAY(no_walk, struct hak_stack, 1);
 #define HAK_MOST_PARTS 64
 BPF_TABLE("lru_hash", u64, u64, parts, 32768);
 
+/* Nobody listens while probes are put on or taken off one after the other: a block's free
+ * would be missed, and it would stay in use for ever. */
+BPF_ARRAY(listening, u32, 1);
+
+HAK_INLINE int hak_listens(struct hak_hit *hit)
+{
+    int zero = 0;
+    uint32_t *on = listening.lookup(&zero);
+    return on && *on && hak_enter(hit);
+}
+
 HAK_INLINE void hak_see(int what)
 {
     uint64_t *count = seen.lookup(&what);

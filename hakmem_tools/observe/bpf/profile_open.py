@@ -1,0 +1,135 @@
+"""Opens the profile source that fits a process: its library's own probes, or uprobes on any
+allocator. Says in the header what is known of the process. Used by observe/profiler.py.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from contextlib import suppress
+
+import msgspec
+
+from hakmem_tools.model.descriptors import Descriptors
+from hakmem_tools.model.profile_records import PROFILE_SCHEMA_VERSION, Header
+from hakmem_tools.native.library import open_library
+from hakmem_tools.observe.bpf.library import LibraryFile, open_library_file, open_mapped_library
+from hakmem_tools.observe.bpf.loader import import_bcc
+from hakmem_tools.observe.bpf.mapping_log import MappingLog
+from hakmem_tools.observe.bpf.privilege import check_privilege
+from hakmem_tools.observe.bpf.profile import ProbeProfile, open_probe_profile
+from hakmem_tools.observe.counters import CountersSource
+from hakmem_tools.observe.proc import Process
+from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
+from hakmem_tools.observe.source import NoPage, SourceUnavailable, TargetGone
+
+_SAMPLE_BYTES = "sample_bytes"
+_DEFAULT_SAMPLE_BYTES = 512 << 10
+
+
+def check(request: ProfileRequest) -> None:
+    """What can be told before anything starts. Raises SourceUnavailable."""
+    check_privilege()
+    import_bcc()
+
+
+def open_bpf_profile(request: ProfileRequest) -> ProfileSource:
+    """Attaches. Raises SourceUnavailable, TargetError, TargetGone."""
+    if request.allocator == "any":
+        from hakmem_tools.observe.bpf.any_profile import open_any_profile
+
+        return open_any_profile(request)
+    if request.started:
+        return _open_started(request)
+    return _open_running(request)
+
+
+def _open_running(request: ProfileRequest) -> ProbeProfile:
+    header = describe_process(request.pid, "hakmem", _DEFAULT_SAMPLE_BYTES, "bpf")
+    descriptors = None
+    try:
+        with CountersSource(request.pid) as page:
+            header = complete_header(header, page)
+            descriptors = page.descriptors
+    except NoPage as reason:
+        header = msgspec.structs.replace(
+            header, missing=(*header.missing, f"size classes and paths: {reason}")
+        )
+    with _library_with_samples(request.pid) as library:
+        return open_probe_profile(library, header, descriptors, faults=request.faults)
+
+
+def _library_with_samples(pid: int) -> LibraryFile:
+    try:
+        return open_mapped_library(pid)
+    except SourceUnavailable as reason:
+        try:
+            return open_mapped_library(pid, "otel_memory")
+        except SourceUnavailable:
+            raise SourceUnavailable(
+                f"{reason}; or profile it as it is with --allocator any"
+            ) from None
+
+
+def _open_started(request: ProfileRequest) -> ProbeProfile:
+    own = open_library(request.lib)
+    header = describe_process(request.pid, "hakmem", _DEFAULT_SAMPLE_BYTES, "bpf")
+    mappings = None
+    with suppress(OSError):  # where perf is not allowed, only what still runs is looked into
+        mappings = MappingLog(request.pid)
+    with open_library_file(own.path) as library:
+        return open_probe_profile(
+            library, header, own.descriptors, faults=request.faults, mappings=mappings
+        )
+
+
+def describe_process(pid: int, allocator: str, sample_bytes: int, source: str) -> Header:
+    """The header of a profile that begins now."""
+    command, exe = f"process {pid}", ""
+    with suppress(OSError):
+        exe = os.readlink(f"/proc/{pid}/exe")
+    with suppress(TargetGone), Process(pid) as process:
+        command = process.command_line()
+    system = platform.uname()
+    return Header(
+        schema_version=PROFILE_SCHEMA_VERSION,
+        pid=pid,
+        exe=exe,
+        command=command,
+        allocator=allocator,
+        sample_bytes=sample_bytes,
+        start_ns=time.monotonic_ns(),
+        wall_ns=time.time_ns(),
+        source=source,
+        machine={"system": f"{system.system} {system.release}", "machine": system.machine},
+    )
+
+
+def complete_header(header: Header, page: CountersSource) -> Header:
+    """The header with what the counters page tells: size classes, paths, the sampling distance.
+
+    Raises SourceUnavailable when the process samples nothing.
+    """
+    sample_bytes = header.sample_bytes
+    for setting in page.knobs():
+        if setting.knob.name == _SAMPLE_BYTES:
+            sample_bytes = int(setting.value)
+    if sample_bytes == 0:
+        raise SourceUnavailable(
+            f"process {header.pid} samples no allocations (HAKMEM_SAMPLE_BYTES=0, as in mode "
+            "fast or minimal); start it with HAKMEM_SAMPLE_BYTES=524288, or set the knob live"
+        )
+    return msgspec.structs.replace(
+        header,
+        allocator=f"hakmem {page.version}",
+        sample_bytes=sample_bytes,
+        texts=page.texts,
+        classes={number: row.size_bytes for number, row in enumerate(page.size_classes)},
+        paths=path_words(page.descriptors),
+    )
+
+
+def path_words(descriptors: Descriptors) -> dict[int, str]:
+    """What served a block, by its code."""
+    return {code.value: code.text for code in descriptors.codes if code.group == "PATH"}
