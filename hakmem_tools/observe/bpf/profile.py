@@ -156,6 +156,18 @@ def starting_now(header: Header) -> Header:
     return msgspec.structs.replace(header, start_ns=time.monotonic_ns(), wall_ns=time.time_ns())
 
 
+def attach_faults(program: Program) -> tuple[int | None, str | None]:
+    """A descriptor that counts page faults while it is open, or why there is none.
+
+    A kernel may lack the tracepoint: then faults are missing, not wrong.
+    """
+    try:
+        return program.attach_raw_tracepoint("page_fault_user", "on_fault"), None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return None, f"page faults: this kernel has no tracepoint for them ({reason})"
+
+
 class ProbeProfile:
     """ProfileSource of a process whose library has the probes. Close it."""
 
@@ -191,17 +203,13 @@ class ProbeProfile:
             raise
 
     def _attach_faults(self, program: Program) -> None:
-        """This kernel may lack the tracepoint: then faults are missing, not wrong."""
         assert self._attachment is not None
-        try:
-            event = program.attach_raw_tracepoint("page_fault_user", "on_fault")
-        except OSError as error:
-            self._faults = False
-            self._missing.append(
-                f"page faults: this kernel has no tracepoint for them ({error.strerror})"
-            )
-        else:
+        event, reason = attach_faults(program)
+        if event is not None:
             self._attachment.descriptors.append(event)
+        if reason is not None:
+            self._faults = False
+            self._missing.append(reason)
 
     def poll(self, *, live: bool = False) -> Sequence[Record]:
         """Names that are new, and a Tick; empty after end()."""

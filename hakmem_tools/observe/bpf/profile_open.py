@@ -14,11 +14,20 @@ import msgspec
 from hakmem_tools.model.descriptors import Descriptors
 from hakmem_tools.model.profile_records import PROFILE_SCHEMA_VERSION, Header
 from hakmem_tools.native.library import open_library
+from hakmem_tools.observe.bpf.any_functions import find_allocator
+from hakmem_tools.observe.bpf.any_profile import AnyProfile
+from hakmem_tools.observe.bpf.any_program import generate_any
 from hakmem_tools.observe.bpf.library import LibraryFile, open_library_file, open_mapped_library
 from hakmem_tools.observe.bpf.loader import import_bcc
 from hakmem_tools.observe.bpf.mapping_log import MappingLog
-from hakmem_tools.observe.bpf.privilege import check_privilege
+from hakmem_tools.observe.bpf.namespace import own_namespace
+from hakmem_tools.observe.bpf.privilege import (
+    check_privilege,
+    has_multi_uprobes,
+    has_session_uprobes,
+)
 from hakmem_tools.observe.bpf.profile import ProbeProfile, open_probe_profile
+from hakmem_tools.observe.bpf.profile_program import ProfileLimits
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.proc import Process
 from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
@@ -37,9 +46,7 @@ def check(request: ProfileRequest) -> None:
 def open_bpf_profile(request: ProfileRequest) -> ProfileSource:
     """Attaches. Raises SourceUnavailable, TargetError, TargetGone."""
     if request.allocator == "any":
-        from hakmem_tools.observe.bpf.any_profile import open_any_profile
-
-        return open_any_profile(request)
+        return _open_any(request)
     if request.started:
         return _open_started(request)
     return _open_running(request)
@@ -82,6 +89,55 @@ def _open_started(request: ProfileRequest) -> ProbeProfile:
         return open_probe_profile(
             library, header, own.descriptors, faults=request.faults, mappings=mappings
         )
+
+
+def _open_any(request: ProfileRequest) -> AnyProfile:
+    """Raises SourceUnavailable for a process without an allocator, or an old kernel."""
+    if not has_multi_uprobes():
+        raise SourceUnavailable(
+            "--allocator any needs uprobe_multi links (Linux 6.6): without them probes cannot be "
+            "taken off fast enough to keep within a budget"
+        )
+    if request.started:
+        _await_allocator(request.pid)
+    with Process(request.pid) as process:
+        allocator = find_allocator(process)
+    sample_bytes = request.sample_bytes or _DEFAULT_SAMPLE_BYTES
+    name = os.path.basename(allocator.name)
+    header = describe_process(request.pid, name, sample_bytes, "uprobes")
+    missing = ["size classes and paths: uprobes see calls, not how they were served"]
+    if request.started:
+        missing.append("allocations before the probes were on, in the program's first moments")
+    header = msgspec.structs.replace(header, missing=(*header.missing, *missing))
+    try:
+        generated = generate_any(
+            allocator.places,
+            request.pid,
+            own_namespace(),
+            sample_bytes=sample_bytes,
+            session=has_session_uprobes(),
+            limits=ProfileLimits(),
+            faults=request.faults,
+        )
+        return AnyProfile(header, allocator, generated, request.budget, faults=request.faults)
+    except BaseException:
+        with suppress(OSError):
+            os.close(allocator.descriptor)
+        raise
+
+
+def _await_allocator(pid: int, patience_s: float = 5.0) -> None:
+    """Waits until a program that has just been released has mapped its libraries."""
+    deadline = time.monotonic() + patience_s
+    own = os.stat("/proc/self/exe")
+    while time.monotonic() < deadline:
+        with suppress(SourceUnavailable, TargetGone, OSError), Process(pid) as process:
+            status = process.stat("exe")
+            if (status.st_dev, status.st_ino) != (own.st_dev, own.st_ino):
+                find = find_allocator(process)
+                os.close(find.descriptor)
+                return
+        time.sleep(0.001)
 
 
 def describe_process(pid: int, allocator: str, sample_bytes: int, source: str) -> Header:

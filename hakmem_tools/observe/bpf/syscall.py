@@ -91,17 +91,20 @@ def create_multi_link(
     sites: Sequence[tuple[int, int]],
     pid: int | None,
     *,
+    cookies: Sequence[int] = (),
     attach_type: int = TRACE_UPROBE_MULTI,
     at_return: bool = False,
 ) -> int:
     """One link from a program to many sites of a file, each (file offset, semaphore's or 0).
 
-    With a pid (as our namespace numbers it) no other process meets the breakpoints. `at_return`
-    runs the program where the function returns, instead of at the site.
+    With a pid (as our namespace numbers it) no other process meets the breakpoints. `cookies`
+    tell the program its sites apart. `at_return` runs it where the function returns, instead of
+    at the site.
     """
     count = len(sites)
     name = ctypes.create_string_buffer(os.fsencode(path))
     offsets = (ctypes.c_uint64 * count)(*(offset for offset, _ in sites))
+    given = (ctypes.c_uint64 * count)(*cookies)
     semaphores = (ctypes.c_uint64 * count)(*(semaphore for _, semaphore in sites))
     attributes = struct.pack(
         "<IIIIQQQQIII4x",
@@ -112,7 +115,7 @@ def create_multi_link(
         ctypes.addressof(name),
         ctypes.addressof(offsets),
         ctypes.addressof(semaphores) if any(semaphores) else 0,
-        0,
+        ctypes.addressof(given) if cookies else 0,
         count,
         _MULTI_RETURN if at_return else 0,
         pid or 0,
