@@ -28,6 +28,8 @@ from hakmem_tools.observe.bpf.syscall import (
 #: Between two looks at the costs, while watching and while pausing.
 _WINDOW_S, _PAUSE_S = 0.02, 0.05
 _FIRST_S = 0.005
+#: A share of the time that was watched without a word about the rest.
+_WHOLE = 0.98
 
 
 class AnyProfile:
@@ -47,10 +49,12 @@ class AnyProfile:
         self._missing: list[str] = []
         self._ended = False
         program = Program(generated.text)
-        self.header = header = starting_now(header)
+        self.header = header
         self._kernel = KernelProfile(program, header, allocator.identity, None)
         self._program = program
         self._watched_ns = 0
+        self._opened_ns = 0
+        self.reused = 0  # known at the end
         self._windows = 0
         try:
             fill_tables(program, allocator.places, allocator.bias, header.sample_bytes)
@@ -83,14 +87,18 @@ class AnyProfile:
             self._missing.append(reason)
 
     def _try_out(self) -> None:
-        """A first short window tells what watching costs here."""
-        self._open_window()
+        """A first short turn, in which nothing is counted, tells what watching costs here."""
+        self._attach_links()
+        self._account(watching=False)
         time.sleep(_FIRST_S)
-        self._close_window()
+        self._account(watching=True)
+        self._close_links()
+        self._account(watching=False)
         if self.budget.may_begin:
             self._open_window()
+        self.header = starting_now(self.header)
 
-    def _open_window(self) -> None:
+    def _attach_links(self) -> None:
         path = f"/proc/self/fd/{self._allocator.descriptor}"
         pid = self.header.pid
         try:
@@ -109,6 +117,10 @@ class AnyProfile:
         except OSError as error:
             self._close_links()
             tell_refusal(error, pid)
+
+    def _open_window(self) -> None:
+        """Raises TargetGone, SourceUnavailable."""
+        self._attach_links()
         self._opened_ns = time.monotonic_ns()
         self._windows += 1
         self._account(watching=False)
@@ -170,30 +182,29 @@ class AnyProfile:
             self._close_window()
         self._ended = True
         records = self._kernel.records(live=True)
+        self.reused = self._kernel.sums.seen()["seen_reused"]
         return records, End(time.monotonic_ns(), reason, int(self.budget.spent_ns), self.missing)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """One sentence for each thing that it cannot tell, the time between windows among them."""
         told = [*self._missing, *self._kernel.missing]
-        if self._windows > 1 or not self._links:
-            watched = self._watched_ns
-            if self._links:
-                watched += time.monotonic_ns() - self._opened_ns
-            total = time.monotonic_ns() - self.header.start_ns
-            if watched < 0.98 * total:
-                told.append(
-                    f"{1 - watched / total:.1%} of the time: watching stopped again and again to "
-                    f"take at most {self._share:.2g} of the target's time; sums are of the "
-                    f"{watched / 1e9:.2f} s in {self._windows} windows, and are not scaled"
-                )
-                told.append(
-                    "frees between the windows: live, growth and leaks show blocks that were not "
-                    "seen to be freed, and are too high"
-                )
-        reused = self._kernel.sums.seen()["seen_reused"] if not self._ended else 0
-        if reused:
-            told.append(f"the free of {reused} sampled blocks, allocated anew without one")
+        watched_ns = self._watched_ns
+        if self._links:
+            watched_ns += time.monotonic_ns() - self._opened_ns
+        total_ns = time.monotonic_ns() - self.header.start_ns
+        if watched_ns < _WHOLE * total_ns:
+            told.append(
+                f"{1 - watched_ns / total_ns:.0%} of the time: watching stopped now and then, to "
+                f"take at most {self._share:.3g} of the target's time; sums are those of "
+                f"{watched_ns / 1e9:.2f} s (windows: {self._windows}), and are not scaled"
+            )
+            told.append(
+                "frees between the windows: live, growth and leaks show blocks that were not "
+                "seen to be freed, and are too high"
+            )
+        if self.reused:
+            told.append(f"the frees of {self.reused} sampled blocks: their addresses came again")
         return tuple(told)
 
     def close(self) -> None:
