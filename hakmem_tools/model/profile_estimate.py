@@ -67,9 +67,9 @@ class Amount(msgspec.Struct, frozen=True):
             self.objects + other.objects,
         )
 
-    def estimate(self, confidence: float = 0.95) -> Estimate:
-        """The total in bytes with its interval."""
-        low, high = interval(self, confidence)
+    def estimate(self, confidence: float = 0.95, unseen: float = 0.0) -> Estimate:
+        """The total in bytes with its interval; `unseen` is its end for no samples at all."""
+        low, high = interval(self, confidence) if self.samples else (0.0, unseen)
         return Estimate(self.weighted, low, high, self.samples, self.objects)
 
 
@@ -103,8 +103,8 @@ def interval(amount: Amount, confidence: float = 0.95) -> tuple[float, float]:
 
 
 def unseen_bytes(sample_bytes: int, confidence: float = 0.95) -> float:
-    """What a site without a single sample has at most, with this confidence: -R ln(1 - c)."""
-    return -sample_bytes * math.log(1 - confidence)
+    """What a site without a single sample has at most: -R ln((1 - c) / 2), 3.7 R for 95 %."""
+    return -sample_bytes * math.log((1 - confidence) / 2)
 
 
 def difference(later: Amount, earlier: Amount, confidence: float = 0.95) -> Estimate:

@@ -10,8 +10,9 @@ void *hak_legacy_alloc(unsigned class)
     return block;
 }
 
-void hak_legacy_free(size_t unit, unsigned class, void *block)
+void hak_legacy_free(size_t unit, void *block)
 {
+    unsigned class = hak_load_relaxed(&hak_zone.map[unit]) & HAK_CLASS_MASK;
     if (hak_private_free(unit, block))
         hak_gauge_class_add(class, legacy_frees, 1);
 }

@@ -14,6 +14,6 @@
 /* NULL with errno ENOMEM. */
 void *hak_legacy_alloc(unsigned class);
 /* `unit` is the block's, and its map word carries HAK_TAG_LEGACY. */
-void hak_legacy_free(size_t unit, unsigned class, void *block);
+void hak_legacy_free(size_t unit, void *block);
 
 #endif

@@ -45,11 +45,11 @@ static void free_block(struct player *p, void *block) {
 }
 
 static void get_slab(struct player *p) {
-    struct hak_pool_failure failure;
+    struct hak_pool_outcome outcome;
     unsigned class = classes[chance(p, CLASSES)];
     struct hak_slab *slab = hak_pool_adopt(class, p->tag, &p->counts);
     if (slab == NULL)
-        slab = hak_pool_acquire(class, p->tag, &p->counts, &failure);
+        slab = hak_pool_acquire(class, p->tag, &p->counts, &outcome);
     expect(slab != NULL && slab->owner == p->tag && slab->class == class);
     expect(slab->used + slab->free_count == slab->carved);
     p->owned[p->count++] = slab;
@@ -154,13 +154,13 @@ static void with_adoption_no_slot_is_lost(void) {
 static unsigned acquire_all_and_release(unsigned class) {
     static struct hak_slab *found[65536];
     static struct hak_block counts;
-    struct hak_pool_failure failure;
+    struct hak_pool_outcome outcome;
     unsigned count = 0;
     SET_KNOB(ss_empty_scan_limit, 4096);
     for (;;) {
         uint64_t listed = counts.class[class][HAK_CLASS_stage_0_5] +
                           counts.class[class][HAK_CLASS_stage_1];
-        found[count] = hak_pool_acquire(class, BOB, &counts, &failure);
+        found[count] = hak_pool_acquire(class, BOB, &counts, &outcome);
         if (counts.class[class][HAK_CLASS_stage_0_5] + counts.class[class][HAK_CLASS_stage_1] ==
             listed)
             break;
