@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "front/deal.h"
 #include "mid/big.h"
 
 HAK_API void free(void *block);
@@ -45,6 +46,28 @@ static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t s
     return moved;
 }
 
+static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
+{
+    if (hak_class_of(old_bytes) == HAK_CLASS_NONE && hak_class_of(bytes) == HAK_CLASS_NONE) {
+        void *moved = hak_big_resize(block, bytes);
+        if (moved != NULL)
+            return moved;
+    }
+    return move_block(block, old_bytes, bytes, site);
+}
+
+/* While requests are dealt out: the move is put down to an arm that would have put the block
+ * where it lies. */
+static HAK_COLD void *move_dealt(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
+{
+    size_t unit = hak_unit_of(block);
+    int big = unit >= hak_zone.units || hak_load_relaxed(&hak_zone.map[unit]) == 0;
+    struct hak_deal deal = hak_deal_block(old_bytes - 1, big);
+    void *moved = move(block, old_bytes, bytes, site);
+    hak_deal_done(&deal);
+    return moved;
+}
+
 static void *resize(void *block, size_t bytes, uintptr_t site)
 {
     if (block == NULL)
@@ -56,12 +79,9 @@ static void *resize(void *block, size_t bytes, uintptr_t site)
     size_t old_bytes = usable(block);
     if (bytes <= old_bytes && bytes >= old_bytes / 2)
         return block;
-    if (hak_class_of(old_bytes) == HAK_CLASS_NONE && hak_class_of(bytes) == HAK_CLASS_NONE) {
-        void *moved = hak_big_resize(block, bytes);
-        if (moved != NULL)
-            return moved;
-    }
-    return move_block(block, old_bytes, bytes, site);
+    if (hak_unlikely(hak_deal_concerns(old_bytes) && hak_policy_deals(hak_policy_now())))
+        return move_dealt(block, old_bytes, bytes, site);
+    return move(block, old_bytes, bytes, site);
 }
 
 HAK_API void *realloc(void *block, size_t bytes)

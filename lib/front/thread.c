@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "core/config.h"
+#include "front/control.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "os/lock.h"
@@ -62,8 +63,7 @@ static void start_library(void)
                       (size_t)hak_knob(mmap_threshold));
     hak_zone_start();
     start_page();
-    hak_page_show_policy(
-        hak_policy_publish(hak_classes.size, hak_classes.tiny_count, hak_classes.count));
+    hak_control_start();
     /* As early as can be: prepare handlers run last to first, so that other libraries'
      * may still allocate before ours takes the locks, and their child handlers after. */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
@@ -117,7 +117,8 @@ static void open_front(struct hak_front *front, struct hak_heap *heap)
     front->heap = heap;
     if (hak_knob(front_enable)) {
         front->own_word = hak_unit_word(heap->tag, 0);
-        front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
+        if (hak_knob(mid_front))
+            front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
     }
     for (unsigned c = 0; c < hak_classes.count; c++) {
         uint32_t cap = hak_policy_now()->front_cap[c];
@@ -217,5 +218,6 @@ static void fork_child(void)
 {
     fork_done(1);
     hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
+    hak_control_fork_child();
 }
 
