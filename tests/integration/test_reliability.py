@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,12 @@ def built(name: str, directory: Path, *flags: str) -> Path:
     return target if target.exists() else compiled(PROGRAMS / f"{name}.c", directory, *flags)
 
 
-def passes(argv: list[str | Path], *, space_mib: int | None = None, **knobs: str) -> dict[str, int]:
+def passes(
+    argv: list[str | Path],
+    knobs: Mapping[str, str] | None = None,
+    *,
+    space_mib: int | None = None,
+) -> dict[str, int]:
     """Runs a program under the library; returns the library's counters at its end."""
 
     def limit_address_space() -> None:
@@ -40,7 +46,7 @@ def passes(argv: list[str | Path], *, space_mib: int | None = None, **knobs: str
 
     ended = subprocess.run(
         [str(word) for word in argv],
-        env=preloaded_environment() | {"HAKMEM_STATS": "counters"} | knobs,
+        env=preloaded_environment() | {"HAKMEM_STATS": "counters"} | dict(knobs or {}),
         capture_output=True,
         timeout=LIMIT_S,
         preexec_fn=limit_address_space,
@@ -59,11 +65,11 @@ def passes(argv: list[str | Path], *, space_mib: int | None = None, **knobs: str
 def test_nothing_too_much_and_every_alignment_are_served_or_refused(
     directory: Path, geometry: str
 ) -> None:
-    passes([built("edges", directory)], HAKMEM_TINY_GEOMETRY=geometry)
+    passes([built("edges", directory)], {"HAKMEM_TINY_GEOMETRY": geometry})
 
 
 def test_the_edges_hold_without_fronts_and_caches_too(directory: Path) -> None:
-    passes([built("edges", directory)], HAKMEM_MODE="minimal")
+    passes([built("edges", directory)], {"HAKMEM_MODE": "minimal"})
 
 
 @pytest.mark.parametrize("bytes_each", [64, 1000, 6000, 100_000, 600_000, 3_000_000])
@@ -87,7 +93,7 @@ def test_fork_handlers_may_allocate_whatever_their_order(directory: Path) -> Non
 def test_thousands_of_short_lived_threads_leave_no_memory_behind(
     directory: Path, geometry: str
 ) -> None:
-    count = passes([built("short_threads", directory)], HAKMEM_TINY_GEOMETRY=geometry)
+    count = passes([built("short_threads", directory)], {"HAKMEM_TINY_GEOMETRY": geometry})
     assert count["threads_started"] == 5001
     assert count["threads_ended"] == 5000
 
@@ -96,7 +102,7 @@ def test_thousands_of_short_lived_threads_leave_no_memory_behind(
 def test_short_lived_threads_leave_nothing_behind_without_adoption(
     directory: Path, knob: str
 ) -> None:
-    passes([built("short_threads", directory)], **{knob: "0"})
+    passes([built("short_threads", directory)], {knob: "0"})
 
 
 def test_constructors_and_thread_local_destructors_may_allocate(directory: Path) -> None:

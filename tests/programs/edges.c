@@ -16,14 +16,18 @@ static void nothing_is_a_block_of_its_own(void) {
 
 static void products_that_overflow_are_refused(void) {
     static const size_t pairs[][2] = {
-        {SIZE_MAX, 2}, {(size_t)1 << 32, (size_t)1 << 32}, {SIZE_MAX / 3, 4}, {2, SIZE_MAX / 2 + 1}};
+        {SIZE_MAX, 2},
+        {(size_t)1 << 32, (size_t)1 << 32},
+        {SIZE_MAX / 3, 4},
+        {2, SIZE_MAX / 2 + 1}};
     char *kept = malloc(100);
     memset(kept, 'k', 100);
     for (unsigned i = 0; i < 4; i++) {
         errno = 0;
         EXPECT(calloc(opaque(pairs[i][0]), opaque(pairs[i][1])) == NULL && errno == ENOMEM);
         errno = 0;
-        EXPECT(reallocarray(opaque_pointer(kept), opaque(pairs[i][0]), opaque(pairs[i][1])) == NULL);
+        size_t count = opaque(pairs[i][0]), size = opaque(pairs[i][1]);
+        EXPECT(reallocarray(opaque_pointer(kept), count, size) == NULL);
         EXPECT(errno == ENOMEM);
     }
     EXPECT(kept[0] == 'k' && kept[99] == 'k');

@@ -58,6 +58,10 @@ __attribute__((unused)) static uint64_t next_random(uint64_t *state) {
     return x ^ (x >> 31);
 }
 
+/* SIGTRAP after every instruction between the two, also in the functions called. */
+#define STEP_ON() __asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq" : : : "memory", "cc")
+#define STEP_OFF() __asm__ volatile("pushfq; andl $~0x100, (%%rsp); popfq" : : : "memory", "cc")
+
 /* Sizes of every tier: mostly tiny, some Mid and Large, few big. */
 __attribute__((unused)) static size_t some_size(uint64_t *state) {
     static const size_t most[] = {64, 64, 256, 256, 1024, 2048, 12000, 40000};

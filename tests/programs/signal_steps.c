@@ -1,7 +1,7 @@
 /*
  * A handler that allocates and frees runs after every single instruction (the processor's trap
- * flag) of a malloc and a free that hit the thread's list. Nobody gets a block that another one has,
- * and none is lost. The slow paths are left out: they hold locks, and nothing that takes locks may
+ * flag) of a malloc and a free that hit the thread's list. Nobody gets a block that another has, and
+ * none is lost. The slow paths are left out: they hold locks, and nothing that takes locks may
  * be called in a handler that interrupted it.
  */
 #include <signal.h>
@@ -34,14 +34,6 @@ static void handle(int number) {
         free(blocks[count]);
 }
 
-static void set_trap_flag(void) {
-    __asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq" : : : "memory", "cc");
-}
-
-static void clear_trap_flag(void) {
-    __asm__ volatile("pushfq; andl $~0x100, (%%rsp); popfq" : : : "memory", "cc");
-}
-
 /* Enough in the list for main and handler, and not so many that it is full. */
 static void fill_list(void) {
     void *blocks[24];
@@ -58,9 +50,9 @@ int main(void) {
     sigaction(SIGTRAP, &action, NULL);
     for (unsigned round = 0; round < 400; round++) {
         unsigned before = steps;
-        set_trap_flag();
+        STEP_ON();
         void *block = malloc(BYTES);
-        clear_trap_flag();
+        STEP_OFF();
         EXPECT(steps > before + 8);
         check_apart(block);
         held_by_main[main_holds++] = block;
@@ -68,9 +60,9 @@ int main(void) {
             continue;
         block = held_by_main[--main_holds];
         before = steps;
-        set_trap_flag();
+        STEP_ON();
         free(block);
-        clear_trap_flag();
+        STEP_OFF();
         EXPECT(steps > before + 8);
     }
     while (main_holds != 0)

@@ -1,14 +1,14 @@
 /*
- * A thread sends signals to others that allocate in every tier: each signal finds its target
- * somewhere in malloc or free, or in a system call of theirs. The handlers do what a handler may
- * do; contents, errno and the blocks themselves are as if nothing had come.
+ * Handlers that do what a handler may do interrupt malloc and free: after every single instruction
+ * (the processor's trap flag) of calls in every tier, and, sent by another thread, in threads that
+ * contend. Contents, errno and the blocks themselves are as if nothing had come.
  */
 #include <sched.h>
 #include <signal.h>
 
 #include "program.h"
 
-enum { THREADS = 2, SIGNALS = 4000, HELD = 150 };
+enum { THREADS = 2, SIGNALS = 150, STEPPED = 400, HELD = 150 };
 
 static int stop;
 static unsigned handled;
@@ -36,11 +36,39 @@ static void *churn_until_stopped(void *seed) {
     return NULL;
 }
 
+static void step_through_all_tiers(void) {
+    static struct held held[40];
+    uint64_t state = 99;
+    unsigned before = handled;
+    for (unsigned i = 0; i < STEPPED; i++) {
+        struct held *h = &held[next_random(&state) % 40];
+        size_t bytes = some_size(&state);
+        void *given = opaque_pointer(h->bytes), *taken = NULL;
+        if (given != NULL)
+            h->bytes = NULL;
+        errno = 4242;
+        STEP_ON();
+        if (given != NULL)
+            free(given);
+        else
+            taken = malloc(bytes);
+        STEP_OFF();
+        EXPECT(errno == 4242);
+        if (taken != NULL)
+            free(taken), hold(h, bytes);
+    }
+    let_go_all(held, 40);
+    EXPECT(handled > before + STEPPED * 10);
+}
+
 int main(void) {
     pthread_t threads[THREADS];
     stack_t other = {.ss_sp = malloc(65536), .ss_size = 65536};
     struct sigaction action = {.sa_handler = handle}; /* no SA_RESTART */
     GUARD();
+    sigaction(SIGTRAP, &action, NULL);
+    step_through_all_tiers();
+    handled = 0;
     sigaction(SIGUSR1, &action, NULL);
     action.sa_flags = SA_ONSTACK;
     sigaction(SIGUSR2, &action, NULL);
