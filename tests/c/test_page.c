@@ -158,13 +158,14 @@ static void the_counts_of_ended_threads_are_kept(void) {
 
 static uint32_t reader_stop;
 
+/* Of a counter in one word: the two words of a pair change one after the other. */
 static void *read_while_threads_end(void *backwards) {
     size_t bytes;
     const char *file = map_file(find_page_fd(), &bytes);
     unsigned c = hak_class_of(56);
     uint64_t last = 0;
     while (!hak_load_acquire(&reader_stop)) {
-        uint64_t now = read_sum(file, bytes, c, HAK_CLASS_front_pops, HAK_CLASS_front_pops_last);
+        uint64_t now = read_sum(file, bytes, c, HAK_CLASS_refilled, HAK_CLASS_refilled);
         if ((int64_t)(now - last) < 0)
             ++*(int *)backwards;
         last = now;
@@ -175,13 +176,16 @@ static void *read_while_threads_end(void *backwards) {
 
 static void a_sum_never_goes_backwards_while_threads_end(void) {
     int backwards = 0;
+    int64_t refilled = CLASS_COUNT(hak_class_of(56), refilled);
     pthread_t reader;
     reader_stop = 0;
+    run_thread(count_some, NULL);
     pthread_create(&reader, NULL, read_while_threads_end, &backwards);
     for (unsigned i = 0; i < rounds_of(300); i++)
         run_thread(count_some, NULL);
     hak_store_release(&reader_stop, 1);
     pthread_join(reader, NULL);
+    CHECK(CLASS_COUNT(hak_class_of(56), refilled) >= refilled + rounds_of(300));
     CHECK_EQ(backwards, 0);
 }
 
