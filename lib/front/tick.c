@@ -8,6 +8,7 @@
 #include "front/front.h"
 
 #include "core/config.h"
+#include "front/learning.h"
 #include "mid/big.h"
 #include "mid/span.h"
 #include "os/os.h"
@@ -26,6 +27,7 @@ static int is_my_turn(void)
 
 void hak_tick(void)
 {
+    hak_learning_start();
     if (!is_my_turn())
         return;
     hak_gauge_add(purged_bytes, hak_pool_purge() + hak_span_purge());
