@@ -21,7 +21,7 @@
 
 HAK_NOINLINE void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site)
 {
-    struct hak_call call = {bytes, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE,
+    struct hak_call call = {bytes, 1, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE,
                             HAK_PATH_FRONT};
     return hak_sample_popped(class, block, &call);
 }
@@ -76,12 +76,13 @@ static struct hak_block *counts_of(const struct hak_front *front)
     return front->block != NULL ? front->block : hak_process_block;
 }
 
-static void count_direct(struct hak_front *front, unsigned class, unsigned count)
+void hak_front_count_direct(unsigned class)
 {
+    struct hak_front *front = &hak_front;
     if (front->heap != NULL)
-        hak_count_class(front->block, class, direct_allocs, count);
+        hak_count_class(front->block, class, direct_allocs, 1);
     else
-        hak_gauge_class_add(class, direct_allocs, count);
+        hak_gauge_class_add(class, direct_allocs, 1);
 }
 
 static void *fall_back(struct hak_front *front, unsigned class, struct hak_call *call)
@@ -117,35 +118,38 @@ static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call
     return pop(front, class, call);
 }
 
-static void *alloc_direct(struct hak_front *front, unsigned class, struct hak_call *call,
-                          int *zeroed)
+static void *alloc_big(size_t align, struct hak_call *call, int *zeroed)
 {
-    void *block = hak_ace_direct_alloc(class, zeroed);
+    void *block = hak_big_alloc(call->bytes, align, call->site, zeroed);
     if (block == NULL)
         return NULL;
-    count_direct(front, class, 1);
-    call->path = HAK_PATH_SPAN;
-    return hak_sample_direct(class, block, call);
+    call->path = *zeroed ? HAK_PATH_MAP : HAK_PATH_BIGCACHE;
+    return hak_sample_direct(HAK_CLASS_NONE, block, call);
 }
 
 /* A thread without a front takes and gives single blocks. */
-static void *alloc_mid(struct hak_front *front, unsigned class, struct hak_call *call)
+static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call *call, int *zeroed)
 {
-    void *list = NULL;
-    int keeps = front->shared_word != HAK_NO_WORD;
-    unsigned seat = front->heap != NULL ? front->heap->tag : 0;
-    unsigned want = keeps ? hak_policy_now()->front_refill[class] : 1;
-    unsigned got = hak_ace_refill(class, seat, counts_of(front), want, &list);
-    if (got == 0)
+    struct hak_ace_answer answer;
+    struct hak_ace_request request = {
+        .class = class,
+        .bytes = hak_max(call->bytes, call->align),
+        .seat = front->heap != NULL ? front->heap->tag : 0,
+        .want = front->shared_word != HAK_NO_WORD ? hak_policy_now()->front_refill[class] : 1,
+        .counts = counts_of(front),
+    };
+    if (!hkm_ace_alloc(&request, &answer))
+        return alloc_big(call->align, call, zeroed);
+    if (answer.block == NULL)
         return NULL;
-    call->path = HAK_PATH_ACE;
-    if (!keeps) {
-        count_direct(front, class, 1);
-        return hak_sample_direct(class, list, call);
+    if (answer.rest_count != 0) {
+        front->head[class] = answer.rest;
+        list_refilled(front, class, answer.rest_count);
     }
-    front->head[class] = list;
-    list_refilled(front, class, got);
-    return pop(front, class, call);
+    hak_front_count_direct(answer.class);
+    *zeroed = answer.zeroed;
+    call->path = answer.path;
+    return hak_sample_direct(answer.class, answer.block, call);
 }
 
 /* What slow paths do for the process, besides what they are for. */
@@ -168,23 +172,13 @@ static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
         return pop(front, class, call);
     if (class < hak_classes.tiny_count)
         return alloc_tiny(front, class, call);
-    return hak_ace_is_direct(class) ? alloc_direct(front, class, call, zeroed)
-                                    : alloc_mid(front, class, call);
-}
-
-static void *alloc_big(size_t align, struct hak_call *call, int *zeroed)
-{
-    void *block = hak_big_alloc(call->bytes, align, call->site, zeroed);
-    if (block == NULL)
-        return NULL;
-    call->path = *zeroed ? HAK_PATH_MAP : HAK_PATH_BIGCACHE;
-    return hak_sample_direct(HAK_CLASS_NONE, block, call);
+    return alloc_ace(front, class, call, zeroed);
 }
 
 void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t site)
 {
     int zeroed, saved = errno;
-    struct hak_call call = {bytes, site, HAK_PATH_FRONT};
+    struct hak_call call = {bytes, align, site, HAK_PATH_FRONT};
     void *block = class == HAK_CLASS_NONE           ? alloc_big(align, &call, &zeroed)
                   : hak_front.head[class] != NULL ? pop(&hak_front, class, &call)
                                                   : alloc_class(class, &call, &zeroed);
@@ -212,7 +206,7 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
     int saved = errno;
     hak_library_start();
     unsigned class = hak_class_of(bytes);
-    struct hak_call call = {bytes, site, HAK_PATH_FRONT};
+    struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
     *zeroed = 0;
     void *block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
                                           : alloc_class(class, &call, zeroed);
