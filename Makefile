@@ -131,18 +131,22 @@ bench: ground build build/minimal/libhakmem.so $(WORKLOADS)
 	@.venv/bin/hakmem bench $(ARGS)
 
 # ---- Test -----------------------------------------------------------------------------------------
+# As many at a time as there are processors, four at most; tests/conftest.py keeps those together
+# that must not meet. ARGS='-n 0 tests/...' runs them in one process.
+JOBS   ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+PYTEST := .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup
 # Both halves always run, whatever the first one says; pytest's summary comes last.
 test: build $(WORKLOADS)
 	@status=0; \
 	$(MAKE) test-c || status=1; \
-	.venv/bin/python -m pytest $(ARGS) || status=1; \
+	$(PYTEST) $(ARGS) || status=1; \
 	exit $$status
 
 test-c: $(C_TESTS:%=build/test/%)
 	@scripts/run-c-tests build/test $(C_TESTS)
 
 test-py: build ground $(WORKLOADS)
-	@.venv/bin/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 trust: $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
 	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; exit $$status

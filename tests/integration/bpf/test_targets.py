@@ -81,7 +81,7 @@ def test_in_a_pid_namespace_of_its_own_the_tool_sees_its_own_numbers(
         1,
         0,
         "now",
-        prefix=("unshare", "--pid", "--fork", "--mount-proc"),
+        prefix=("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
     )
     assert traced.finish() == 0, traced.errors
     assert traced.summary["counts"]["shared_fail"] > 500
