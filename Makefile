@@ -45,7 +45,7 @@ C_FILES       := $(wildcard lib/*/*.c lib/*/*.h tests/*/*.c tests/*/*.h bench/*.
 Q = $(if $(V),,@)
 step = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)' >&2)
 
-.PHONY: help build demo test test-c test-py lint format trust bench clean install-deps \
+.PHONY: help build demo test test-c test-py lint format trust bench reference clean install-deps \
         ground FORCE
 
 help:
@@ -56,6 +56,7 @@ help:
 	  'make trust        the C tests under the address, undefined-behaviour and thread sanitizers' \
 	  'make lint         ruff, mypy, import contracts, line lengths in C (make format: apply)' \
 	  'make bench        the scenarios against the peers' \
+  'make reference    docs/reference anew, from the tables in the library' \
 	  'make install-deps every package and the environment, nothing else' \
 	  'make clean        remove build/'
 
@@ -163,6 +164,9 @@ lint: ground
 format: ground
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
+
+reference: ground build
+	@.venv/bin/python -m hakmem_tools.native.reference
 
 clean:
 	rm -rf build
