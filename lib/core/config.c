@@ -402,8 +402,7 @@ void hak_config_tell(uint32_t value_index, int64_t before, int64_t asked, int st
     const struct knob *knob = knob_at(value_index);
     hak_text_add(&line, "hakmem: ");
     if (knob == NULL) {
-        hak_text_add(&line, "a change of knob value ");
-        hak_text_add_u64(&line, value_index);
+        hak_text_add(&line, status == 0 ? "every live knob as at the start" : "a change");
     } else {
         add_env(&line, knob, value_index);
         hak_text_add(&line, ": ");

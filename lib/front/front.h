@@ -53,6 +53,7 @@ void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site);
 void hak_front_put_back(unsigned class, void *block); /* one that has just been popped */
+void hak_front_count_direct(unsigned class); /* an allocation that came past the lists */
 void hak_front_empty_all(void);
 
 /* front/tick: called once in many slow paths. */

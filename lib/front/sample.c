@@ -296,6 +296,7 @@ HAK_NOINLINE void *hak_sample_direct(unsigned class, void *block, const struct h
         give_sampled(hak_unit_of(sampled), class, sampled);
         return block;
     }
+    hak_front_count_direct(class);
     hak_free_slow(block);
     return sampled;
 }

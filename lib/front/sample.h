@@ -18,6 +18,7 @@
 /* The call that a slow path serves: noted where it begins, told when it is sampled. */
 struct hak_call {
     size_t bytes; /* that the program asked for */
+    size_t align; /* the same; 1 for any */
     uintptr_t site; /* the return address in the program */
     uint32_t path;  /* PATH code: what served it */
 };

@@ -11,6 +11,8 @@
 #include <pthread.h>
 
 #include "core/config.h"
+#include "front/control.h"
+#include "front/learning.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "os/lock.h"
@@ -62,8 +64,8 @@ static void start_library(void)
                       (size_t)hak_knob(mmap_threshold));
     hak_zone_start();
     start_page();
-    hak_page_show_policy(
-        hak_policy_publish(hak_classes.size, hak_classes.tiny_count, hak_classes.count));
+    hak_control_start();
+    hak_learning_show_rest();
     /* As early as can be: prepare handlers run last to first, so that other libraries'
      * may still allocate before ours takes the locks, and their child handlers after. */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
@@ -117,7 +119,8 @@ static void open_front(struct hak_front *front, struct hak_heap *heap)
     front->heap = heap;
     if (hak_knob(front_enable)) {
         front->own_word = hak_unit_word(heap->tag, 0);
-        front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
+        if (hak_knob(mid_front))
+            front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
     }
     for (unsigned c = 0; c < hak_classes.count; c++) {
         uint32_t cap = hak_policy_now()->front_cap[c];
@@ -181,6 +184,7 @@ static void end_thread(void *round)
 
 static void fork_prepare(void)
 {
+    hak_learning_fork_prepare();
     hak_lock_take(&threads.lock);
     hak_sample_fork_prepare();
     hak_pool_fork_prepare();
@@ -188,10 +192,12 @@ static void fork_prepare(void)
     hak_ace_fork_prepare();
     hak_big_fork_prepare();
     hak_zone_fork_prepare();
+    hak_lock_forking = 1;
 }
 
 static void fork_done(int in_child)
 {
+    hak_lock_forking = 0;
     hak_zone_fork_done(in_child);
     hak_big_fork_done(in_child);
     hak_ace_fork_done(in_child);
@@ -207,6 +213,7 @@ static void fork_done(int in_child)
 static void fork_parent(void)
 {
     fork_done(0);
+    hak_learning_fork_done(0);
 }
 
 /* The slabs of the threads that are gone stay as they are: one may have been halfway
@@ -215,5 +222,7 @@ static void fork_child(void)
 {
     fork_done(1);
     hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
+    hak_control_fork_child();
+    hak_learning_fork_done(1);
 }
 

@@ -21,6 +21,7 @@ struct class_pool {
     uint32_t empty_count;          /* EMPTY slots */
     uint32_t empty_least;          /* the fewest there were since the last purge */
     uint32_t unowned;              /* PUBLISHED slots */
+    uint32_t superslab_lg;         /* size of the next SuperSlab for it; 0: not decided */
     uint32_t registered;           /* SuperSlabs in `registry` */
     uint32_t registry[REGISTRY_CAPACITY]; /* first units */
 } HAK_CACHE_ALIGNED;
@@ -247,6 +248,7 @@ static struct hak_slab *claim_unused(const struct request *request, struct hak_s
             return NULL;
     } while (!hak_cas_acq_rel(&superslab->claimed, &index, index + 1));
     size_t unit = superslab->unit + index;
+    hak_superslab_enter(superslab);
     claim(unit, HAK_SLOT_UNUSED);
     return open_slot(request, unit, index);
 }
@@ -254,7 +256,10 @@ static struct hak_slab *claim_unused(const struct request *request, struct hak_s
 static struct hak_slab *claim_purged(const struct request *request)
 {
     size_t unit = pop_claimed(&pool.unused, HAK_SLOT_UNUSED);
-    return unit != HAK_NO_UNIT ? open_slot(request, unit, index_of(unit)) : NULL;
+    if (unit == HAK_NO_UNIT)
+        return NULL;
+    hak_superslab_enter(hak_superslab_at(unit - index_of(unit)));
+    return open_slot(request, unit, index_of(unit));
 }
 
 /* Another class's EMPTY slot serves as well, and is likely to be in memory already. */
@@ -285,6 +290,12 @@ static struct hak_slab *stage_unused_slot(const struct request *request)
 
 /* ---- stage 3: a new SuperSlab --------------------------------------------- */
 
+static unsigned superslab_lg_of(unsigned class)
+{
+    unsigned most = (unsigned)hak_knob(superslab_lg), decided = pools[class].superslab_lg;
+    return hak_knob(superslab_sizing) && decided != 0 ? (unsigned)hak_min(decided, most) : most;
+}
+
 /* A slab of the SuperSlab that is open, or of a new one; 0, -ENOMEM or -ENOSPC. */
 static int open_superslab(const struct request *request, struct hak_slab **slab)
 {
@@ -293,7 +304,7 @@ static int open_superslab(const struct request *request, struct hak_slab **slab)
         hak_count_scalar(request->block, lock_waits, 1);
     struct hak_superslab *superslab = pool.open;
     if (superslab == NULL || hak_load_relaxed(&superslab->claimed) == superslab->slots) {
-        superslab = hak_superslab_map((unsigned)hak_knob(superslab_lg));
+        superslab = hak_superslab_map(superslab_lg_of(request->class));
         if (superslab == NULL)
             error = -errno;
         else
@@ -396,6 +407,26 @@ struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block
     return slab;
 }
 
+/* ---- sizing ----------------------------------------------------------------- */
+
+#define SMALL_LG 19
+#define LARGE_LG 21
+/* Half a small SuperSlab of slots in use is little; two of them full are much. Between, the
+ * decision stands, so that a class at the border does not swing. */
+#define FEW_SLOTS 4
+#define MANY_SLOTS 16
+
+void hak_pool_size_superslabs(void)
+{
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++) {
+        uint32_t active = hak_pool_active(class);
+        if (active <= FEW_SLOTS)
+            hak_store_relaxed(&pools[class].superslab_lg, SMALL_LG);
+        else if (active >= MANY_SLOTS)
+            hak_store_relaxed(&pools[class].superslab_lg, LARGE_LG);
+    }
+}
+
 /* ---- purge ------------------------------------------------------------------ */
 
 /* The caller has claimed the slot. The header's page stays. */
@@ -403,6 +434,7 @@ static size_t purge_slot(size_t unit)
 {
     size_t kept = index_of(unit) == 0 ? HAK_PAGE_BYTES : 0;
     hak_os.advise(hak_unit_address(unit) + kept, HAK_UNIT_BYTES - kept, MADV_DONTNEED);
+    hak_superslab_leave(hak_superslab_at(unit - index_of(unit)));
     set_state(unit, HAK_SLOT_UNUSED, 0);
     list_slot(&pool.unused, unit);
     return HAK_UNIT_BYTES - kept;

@@ -38,6 +38,9 @@ struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block
  * OS; the slots become UNUSED. Returns the bytes. One caller at a time. */
 size_t hak_pool_purge(void);
 
+/* The ACE tick: decides the size of each class's next SuperSlab by its use. */
+void hak_pool_size_superslabs(void);
+
 uint32_t hak_pool_active(unsigned class); /* slots that hold the class and are not EMPTY */
 
 void hak_pool_fork_prepare(void);
