@@ -12,8 +12,9 @@ BUSY = """
 import threading
 def churn():
     while True:
-        for size in range(16, 4096, 64):
-            libc.free(libc.malloc(size))
+        blocks = [libc.malloc(size) for size in range(16, 4096, 4)]
+        for block in blocks:
+            libc.free(block)
 threading.Thread(target=churn, daemon=True).start()
 """
 
