@@ -21,13 +21,33 @@ if TYPE_CHECKING:
     from hakmem_tools.observe.page import KnobSetting
 
 
-@click.command(context_settings=CONTEXT)
+class KnobsCommand(click.Command):
+    """`knobs` itself, or one of its verbs `set` and `reset` when that is its first word."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        if args and args[0] in ("set", "reset"):
+            from hakmem_tools.cli import knobs_live
+
+            verb = knobs_live.set_command if args[0] == "set" else knobs_live.reset_command
+            return verb.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command(cls=KnobsCommand, context_settings=CONTEXT)
 @click.option("--effective", is_flag=True, help="Print a process's values and their sources.")
 @click.option("--all", "every", is_flag=True, help="Print each value of an indexed knob.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @optional_target_options
 def command(target: TargetSpec, effective: bool, every: bool, as_json: bool) -> int:
     """List every knob; with --effective, the values of -p PID or -- COMMAND.
+
+    `set NAME=VALUE -p PID` changes a live knob, `reset [NAME] -p PID` takes it back.
 
     An indexed knob (HAKMEM_..._C<n>) is one line, save for values that differ from its default.
     """

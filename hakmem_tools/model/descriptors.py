@@ -30,7 +30,10 @@ class DescriptorError(ValueError):
 
 
 class Knob(msgspec.Struct, frozen=True):
-    """One row of knobs.def. An indexed knob has `count` > 1 values and `<n>` in its names."""
+    """One row of knobs.def. An indexed knob has `count` > 1 values and `<n>` in its names.
+
+    `opposites` are the aliases that mean the reverse: a yes switches the knob off.
+    """
 
     name: str
     env: str
@@ -44,6 +47,7 @@ class Knob(msgspec.Struct, frozen=True):
     scope: str
     count: int
     doc: str
+    opposites: tuple[str, ...] = ()
 
     def value_from_bits(self, bits: int) -> KnobValue:
         """The value behind the signed 64 bits of hak_knob_value, as this knob's type."""
@@ -178,12 +182,24 @@ _SPLIT: dict[tuple[type[Any], str], str | None] = {
 }
 
 
+#: Fields that no text has: they are read off others.
+_DERIVED = ("opposites",)
+
+
+def _sort_aliases(knob: Knob) -> Knob:
+    """The knob with the ! before its opposite aliases taken off."""
+    opposites = tuple(alias[1:] for alias in knob.aliases if alias.startswith("!"))
+    aliases = tuple(alias.removeprefix("!") for alias in knob.aliases)
+    return msgspec.structs.replace(knob, aliases=aliases, opposites=opposites)
+
+
 def _record(kind: type[Any], table: str, row: dict[str, str]) -> Any:
     """A record of `kind`, its numbers converted and its lists split."""
     try:
         values: dict[str, object] = {
             name: _words(row[name], _SPLIT[kind, name]) if (kind, name) in _SPLIT else row[name]
             for name in kind.__struct_fields__
+            if name in row or name not in _DERIVED
         }
         return msgspec.convert(values, kind, strict=False)
     except KeyError as missing:
@@ -212,6 +228,7 @@ def parse_descriptors(texts: Mapping[str, str]) -> Descriptors:
         if not text.endswith("\n"):
             raise DescriptorError(f"the {name} text is cut short")
         tables[name] = tuple(_record(kinds[name], name, row) for row in _rows(name, text))
+    tables["knobs"] = tuple(_sort_aliases(knob) for knob in tables["knobs"])
     descriptors = Descriptors(**tables)
     _check(descriptors)
     return descriptors

@@ -67,9 +67,9 @@ class Amount(msgspec.Struct, frozen=True):
             self.objects + other.objects,
         )
 
-    def estimate(self, confidence: float = 0.95) -> Estimate:
-        """The total in bytes with its interval."""
-        low, high = interval(self, confidence)
+    def estimate(self, confidence: float = 0.95, unseen: float = 0.0) -> Estimate:
+        """The total in bytes with its interval; `unseen` is its end for no samples at all."""
+        low, high = interval(self, confidence) if self.samples else (0.0, unseen)
         return Estimate(self.weighted, low, high, self.samples, self.objects)
 
 

@@ -108,6 +108,16 @@ def _number(knob: Knob, text: str) -> float | None:
     return -number if sign else number
 
 
+def _parse_opposite(knob: Knob, text: str) -> float:
+    """What a yes or no under an opposite name makes of the knob. Raises SettingError."""
+    yes = _BOOLS.get(text)
+    if yes is None:
+        raise SettingError("not understood; allowed is 0 or 1")
+    if knob.type == "bool":
+        return 1 - yes
+    return knob.choices.index("off") if yes else knob.default
+
+
 def parse_setting(descriptors: Descriptors, assignment: str) -> Setting:
     """NAME=VALUE as a checked setting. Raises SettingError."""
     name, equals, text = assignment.partition("=")
@@ -115,7 +125,8 @@ def parse_setting(descriptors: Descriptors, assignment: str) -> Setting:
         raise SettingError(f"{assignment}: expected NAME=VALUE")
     knob, index = find_knob(descriptors, name)
     try:
-        number = parse_value(knob, text)
+        opposite = name in knob.opposites
+        number = _parse_opposite(knob, text) if opposite else parse_value(knob, text)
     except SettingError as error:
         raise SettingError(f"{assignment}: {error}") from None
     table_name = knob.name if index is None else f"{knob.name}_{index}"

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import zstandard
@@ -49,7 +49,7 @@ class ProfileWriter:
 
     def write(self, records: Iterable[Record]) -> None:
         """Adds records as one frame, safe on return even if the writer is killed afterwards."""
-        packed = self._compressor.compress(_encoder.encode(list(records)))
+        packed = self._compressor.compress(_encoded(list(records)))
         self._put(_FRAME.pack(len(packed), zlib.crc32(packed)) + packed)
 
     def close(self, end: End | None = None) -> None:
@@ -71,6 +71,23 @@ class ProfileWriter:
         self, _kind: type[BaseException] | None, _error: object, _where: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _encoded(records: list[Record]) -> bytes:
+    try:
+        return _encoder.encode(records)
+    except UnicodeEncodeError:  # a file name of the target that is no UTF-8
+        return _encoder.encode(_scrubbed(msgspec.to_builtins(records, builtin_types=(bytes,))))
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list | tuple):
+        return [_scrubbed(item) for item in value]
+    if isinstance(value, dict):
+        return {_scrubbed(key): _scrubbed(item) for key, item in value.items()}
+    return value
 
 
 def read_profile(path: Path) -> Profile:

@@ -4,6 +4,8 @@
 
 struct hak_knob_value hak_config[HAK_KNOB_VALUE_COUNT];
 
+static struct hak_knob_value at_boot[HAK_KNOB_VALUE_COUNT]; /* what a reset goes back to */
+
 enum knob_type { TYPE_bool, TYPE_int, TYPE_enum, TYPE_float };
 enum knob_scope { SCOPE_boot, SCOPE_live };
 
@@ -71,10 +73,11 @@ static int match_name(const char *name, const char *pattern, unsigned count)
     return name != digits && *name == '=' && index < count ? (int)index : -1;
 }
 
-static int match_alias(const char *name, const struct knob *knob)
+static int match_alias(const char *name, const struct knob *knob, int *opposite)
 {
     for (const char *alias = knob->aliases; *alias != '\0';) {
-        int index = match_name(name, alias, knob->count);
+        *opposite = *alias == '!';
+        int index = match_name(name, alias + *opposite, knob->count);
         if (index >= 0)
             return index;
         while (*alias != '\0' && *alias++ != ',')
@@ -158,12 +161,13 @@ static void complain(const struct knob *knob, const char *name, const char *text
     hak_text_flush(&line);
 }
 
-static void tell_alias(const struct knob *knob, const char *name)
+static void tell_alias(const struct knob *knob, const char *name, int opposite)
 {
     HAK_TEXT(line, 256);
     hak_text_add(&line, "hakmem: ");
     add_name(&line, name);
-    hak_text_add(&line, " is an old name, and works; the knob is ");
+    hak_text_add(&line, " is an old name, and works; ");
+    hak_text_add(&line, opposite ? "it is the opposite of " : "the knob is ");
     hak_text_add(&line, knob->env);
     hak_text_add(&line, "\n");
     hak_text_flush(&line);
@@ -206,12 +210,34 @@ static int parse_value(const struct knob *knob, const char *text, double *value)
     return error;
 }
 
+static const char *find_value(const char *variable)
+{
+    while (*variable != '\0' && *variable != '=')
+        variable++;
+    return *variable == '=' ? variable + 1 : NULL;
+}
+
+static const struct knob yes_or_no = {.env = "", .aliases = "", .choices = "", .max = 1};
+
+/* The older name said the opposite: DISABLE_X=1 is X=0, or the choice "off" of several. */
+static void take_opposite(const struct knob *knob, const char *variable, const char *text)
+{
+    struct hak_knob_value *slot = &hak_config[knob->first];
+    double yes = 0;
+    if (parse_bool(text, &yes) != 0) {
+        double now = knob->type == TYPE_bool ? 1 - (double)slot->value : 0;
+        complain(&yes_or_no, variable, text, ": not understood; allowed is ", now);
+        slot->flags |= 1;
+    } else if (knob->type == TYPE_bool || yes != 0) {
+        slot->value = knob->type == TYPE_bool ? yes == 0 : match_choice(knob->choices, "off");
+        slot->source = HAK_FROM_ENV;
+    }
+}
+
 static void take_env(const struct knob *knob, int index, const char *variable)
 {
     struct hak_knob_value *slot = &hak_config[knob->first + index];
-    const char *text = variable;
-    while (*text++ != '=')
-        ;
+    const char *text = find_value(variable);
     double value = 0;
     int error = parse_value(knob, text, &value);
     if (error == -EINVAL) {
@@ -239,11 +265,13 @@ static int is_ours(const char *variable)
     return hak_text_equal_n(variable, "HAKMEM_", 7) || hak_text_equal_n(variable, "HAKO_HAKMEM_", 12);
 }
 
-static const char *find_value(const char *variable)
+static void take_alias(const struct knob *knob, int index, const char *variable, int opposite)
 {
-    while (*variable != '\0' && *variable != '=')
-        variable++;
-    return *variable == '=' ? variable + 1 : NULL;
+    tell_alias(knob, variable, opposite);
+    if (opposite)
+        take_opposite(knob, variable, find_value(variable));
+    else
+        take_env(knob, index, variable);
 }
 
 enum env_pass { PASS_MODE, PASS_ALIASES, PASS_NAMES };
@@ -258,12 +286,11 @@ static void read_variable(const char *variable, enum env_pass pass)
                 take_env(knob, index, variable);
             return;
         }
-        index = match_alias(variable, knob);
+        int opposite = 0;
+        index = match_alias(variable, knob, &opposite);
         if (index >= 0) {
-            if (pass == PASS_ALIASES) {
-                tell_alias(knob, variable);
-                take_env(knob, index, variable);
-            }
+            if (pass == PASS_ALIASES)
+                take_alias(knob, index, variable, opposite);
             return;
         }
     }
@@ -312,22 +339,82 @@ void hak_config_load(char **environment)
     (void)read_environment;
     (void)take_mode;
 #endif
+    __builtin_memcpy(at_boot, hak_config, sizeof at_boot);
+}
+
+/* ---- live ------------------------------------------------------------------- */
+
+static const struct knob *knob_at(uint32_t value_index)
+{
+    for (size_t k = 0; k < HAK_COUNT_OF(knobs); k++)
+        if (value_index >= knobs[k].first &&
+            value_index < (uint32_t)knobs[k].first + knobs[k].count)
+            return &knobs[k];
+    return NULL;
 }
 
 int hak_config_set(uint32_t value_index, int64_t bits)
 {
-    for (size_t k = 0; k < HAK_COUNT_OF(knobs); k++) {
-        const struct knob *knob = &knobs[k];
-        if (value_index < knob->first || value_index >= (uint32_t)knob->first + knob->count)
-            continue;
-        double value = value_of(knob, bits);
-        if (knob->scope != SCOPE_live)
-            return -EPERM;
-        if (!(value >= knob->min && value <= knob->max))
-            return -ERANGE;
-        hak_config[value_index].value = bits;
-        hak_config[value_index].source = HAK_FROM_LIVE;
-        return 0;
+    const struct knob *knob = knob_at(value_index);
+    if (knob == NULL)
+        return -ENOENT;
+    double value = value_of(knob, bits);
+    if (knob->scope != SCOPE_live)
+        return -EPERM;
+    if (!(value >= knob->min && value <= knob->max))
+        return -ERANGE;
+    hak_config[value_index].value = bits;
+    hak_config[value_index].source = HAK_FROM_LIVE;
+    return 0;
+}
+
+int hak_config_reset(uint32_t value_index)
+{
+    const struct knob *knob = knob_at(value_index);
+    if (knob == NULL)
+        return -ENOENT;
+    if (knob->scope != SCOPE_live)
+        return -EPERM;
+    hak_config[value_index] = at_boot[value_index];
+    return 0;
+}
+
+static void add_bits(struct hak_text *line, const struct knob *knob, int64_t bits)
+{
+    double value = value_of(knob, bits);
+    if (knob->type == TYPE_enum && !(value >= knob->min && value <= knob->max))
+        hak_text_add_i64(line, bits);
+    else
+        add_value(line, knob, value);
+}
+
+static void add_env(struct hak_text *line, const struct knob *knob, uint32_t value_index)
+{
+    size_t length = hak_text_length(knob->env);
+    hak_text_add_n(line, knob->env, knob->count > 1 ? length - 3 : length); /* without <n> */
+    if (knob->count > 1)
+        hak_text_add_u64(line, value_index - knob->first);
+}
+
+void hak_config_tell(uint32_t value_index, int64_t before, int64_t asked, int status, uint32_t pid)
+{
+    HAK_TEXT(line, 256);
+    const struct knob *knob = knob_at(value_index);
+    hak_text_add(&line, "hakmem: ");
+    if (knob == NULL) {
+        hak_text_add(&line, status == 0 ? "every live knob as at the start" : "a change");
+    } else {
+        add_env(&line, knob, value_index);
+        hak_text_add(&line, ": ");
+        add_bits(&line, knob, before);
+        hak_text_add(&line, " -> ");
+        add_bits(&line, knob, asked);
     }
-    return -ENOENT;
+    hak_text_add(&line, ", asked for by process ");
+    hak_text_add_u64(&line, pid);
+    hak_text_add(&line, status == 0        ? ": taken\n"
+                        : status == -EPERM  ? ": refused, it is read at the start only\n"
+                        : status == -ERANGE ? ": refused, outside its range\n"
+                                            : ": refused, there is no such knob\n");
+    hak_text_flush(&line);
 }

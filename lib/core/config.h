@@ -33,4 +33,11 @@ void hak_config_load(char **environment);
  * -ERANGE. The caller publishes a new policy. */
 int hak_config_set(uint32_t value_index, int64_t value);
 
+/* Takes a live knob back to what it was at the start, source and all. Returns 0, -ENOENT
+ * or -EPERM. The caller publishes a new policy. */
+int hak_config_reset(uint32_t value_index);
+
+/* Writes one line on stderr about a change that process `pid` has asked for. */
+void hak_config_tell(uint32_t value_index, int64_t before, int64_t asked, int status, uint32_t pid);
+
 #endif

@@ -49,6 +49,8 @@ HAK_API const char *hak_describe_counters(void)
     HAK_PROBE_TEXT(provider, name, #a " " #b " " #c, doc)
 #define HAK_PROBE4(provider, name, a, b, c, d, doc) \
     HAK_PROBE_TEXT(provider, name, #a " " #b " " #c " " #d, doc)
+#define HAK_PROBE6(provider, name, a, b, c, d, e, f, doc) \
+    HAK_PROBE_TEXT(provider, name, #a " " #b " " #c " " #d " " #e " " #f, doc)
 HAK_API const char *hak_describe_probes(void)
 {
     return "provider\tname\targs\tdoc\n"
@@ -59,6 +61,7 @@ HAK_API const char *hak_describe_probes(void)
 #undef HAK_PROBE2
 #undef HAK_PROBE3
 #undef HAK_PROBE4
+#undef HAK_PROBE6
 
 #define HAK_CODE(group, id, value, text, meaning) \
     #group "\t" #id "\t" #value "\t" text "\t" meaning "\n"

@@ -9,6 +9,7 @@
 
 static struct hak_policy kept[KEPT];
 struct hak_policy *hak_policy_current = &kept[0];
+struct hak_policy_learned hak_policy_learned;
 
 /* A front list holds at most this much: a thread's lists together are its cache, and its
  * cache is paid in RSS. */
@@ -23,6 +24,8 @@ static uint32_t front_cap_of(unsigned c, uint32_t size, int tiny)
     if (!hak_knob(front_enable))
         return 0;
     size_t cap = tiny ? (size_t)hak_knob_at(front_cap_class, c) : 0;
+    if (cap == 0)
+        cap = hak_policy_learned.front_cap[c];
     if (cap != 0)
         return (uint32_t)cap;
     cap = (size_t)hak_knob(front_cap);
@@ -32,6 +35,35 @@ static uint32_t front_cap_of(unsigned c, uint32_t size, int tiny)
                         : size < FRONT_LARGE_FROM_BYTES ? FRONT_MOST_MID_BYTES
                                                         : FRONT_MOST_LARGE_BYTES;
     return (uint32_t)hak_max(hak_min(cap, most_bytes / size), 1);
+}
+
+/* Half of a full list goes back unless something better was learned. */
+#define DRAIN_PERMILLE 500
+#define MID_MOST_BYTES (32 * HAK_KIB)
+
+static uint32_t ace_cap_of(unsigned c, uint32_t size)
+{
+    if (hak_policy_learned.ace_cap[c] != 0)
+        return hak_policy_learned.ace_cap[c];
+    return (uint32_t)(size <= MID_MOST_BYTES ? hak_knob(cap_mid) : hak_knob(cap_large));
+}
+
+static uint32_t permille(int64_t bits)
+{
+    double value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return (uint32_t)(value * 1000 + 0.5);
+}
+
+static void fill_ace(struct hak_policy *policy, const uint32_t *size_bytes, unsigned tiny_count,
+                     unsigned count)
+{
+    for (unsigned c = tiny_count; c < count; c++)
+        policy->ace_cap[c] = ace_cap_of(c, size_bytes[c]);
+    policy->w_max_mid_permille = permille(hak_knob(w_max_mid));
+    policy->w_max_large_permille = permille(hak_knob(w_max_large));
+    policy->mid_dyn1 = (uint32_t)hak_knob(mid_dyn1);
+    policy->mmap_threshold = (uint64_t)hak_knob(mmap_threshold);
 }
 
 static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned tiny_count,
@@ -47,6 +79,16 @@ static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned
     }
     policy->empty_scan_limit = (uint32_t)hak_knob(ss_empty_scan_limit);
     policy->must_adopt = (uint32_t)hak_knob(must_adopt);
+    policy->adopt_period = (uint32_t)hak_knob(adopt_period);
+    policy->refill_ramp = (uint32_t)hak_knob(refill_ramp);
+    policy->drain_permille =
+        hak_policy_learned.drain_permille != 0 ? hak_policy_learned.drain_permille : DRAIN_PERMILLE;
+    for (unsigned arm = 0; arm < HAK_ARMS; arm++)
+        policy->deal_upto[arm] = hak_policy_learned.deal_upto[arm];
+    fill_ace(policy, size_bytes, tiny_count, count);
+#ifndef HAK_BENCH_MINIMAL /* there, nobody could be told */
+    policy->sample_bytes = (uint64_t)hak_knob(sample_bytes);
+#endif
 }
 
 uint64_t hak_policy_publish(const uint32_t *size_bytes, unsigned tiny_count, unsigned count)

@@ -12,6 +12,8 @@
 #include "core/counters.h"
 
 #define HAK_TINY_CLASS_CAPACITY 32
+#define HAK_ARMS 6 /* of the mmap threshold: 64 KiB << arm */
+#define HAK_DEAL_ALL 65536u
 
 struct hak_policy {
     uint64_t version;
@@ -20,7 +22,31 @@ struct hak_policy {
     uint32_t tiny_cap[HAK_TINY_CLASS_CAPACITY]; /* slots, 0: none */
     uint32_t empty_scan_limit;                 /* SuperSlabs */
     uint32_t must_adopt;
+    uint64_t sample_bytes; /* mean between samples; 0: none are taken */
+    uint32_t adopt_period;                     /* needs for a slab to one look into the mailbox */
+    uint32_t refill_ramp;                      /* refills begin small and double */
+    uint32_t drain_permille;                   /* of a full list, given back at once */
+    uint32_t ace_cap[HAK_CLASS_CAPACITY];      /* blocks that a pool holds, soft; 0: none */
+    uint32_t w_max_mid_permille, w_max_large_permille; /* class bytes per 1000 bytes asked for */
+    uint32_t mid_dyn1;                         /* bytes of the extra Mid class, 0: none */
+    uint64_t mmap_threshold;                   /* bytes */
+    /* Requests between the first arm and the last are dealt out: a draw below deal_upto[i],
+     * of HAK_DEAL_ALL, falls on arm i or one before it. deal_upto[HAK_ARMS - 1] == 0: none. */
+    uint32_t deal_upto[HAK_ARMS];
 };
+
+/* What the learner has found, over the knobs' values; 0 is "nothing". */
+struct hak_policy_learned {
+    uint32_t front_cap[HAK_CLASS_CAPACITY]; /* blocks */
+    uint32_t ace_cap[HAK_CLASS_CAPACITY];   /* blocks */
+    uint32_t drain_permille;
+    uint32_t deal_upto[HAK_ARMS]; /* see struct hak_policy */
+};
+
+HAK_INLINE int hak_policy_deals(const struct hak_policy *policy)
+{
+    return policy->deal_upto[HAK_ARMS - 1] != 0;
+}
 
 extern struct hak_policy *hak_policy_current;
 
@@ -28,6 +54,9 @@ HAK_INLINE const struct hak_policy *hak_policy_now(void)
 {
     return hak_load_acquire(&hak_policy_current);
 }
+
+/* Laid over the knobs by the next publication; written by the publisher, under its lock. */
+extern struct hak_policy_learned hak_policy_learned;
 
 /* Builds a snapshot from the effective knobs and makes it the current one. `size_bytes`
  * has the stride of each of `count` classes. Returns its version. */

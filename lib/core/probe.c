@@ -17,5 +17,29 @@
     { \
         STAP_PROBE4(provider, name, a, b, c, d); \
     }
+#define HAK_PROBE6(provider, name, a, b, c, d, e, f, doc) \
+    HAK_SITE void hak_probe_##name(U64(a), U64(b), U64(c), U64(d), U64(e), U64(f)) \
+    { \
+        STAP_PROBE6(provider, name, a, b, c, d, e, f); \
+    }
 #include "tables/probes.def"
+
+/* An attached uprobe has put a breakpoint where the site's nop was. */
+static int has_breakpoint(const void *function)
+{
+#ifdef __x86_64__
+    for (size_t i = 0; i < 16; i++)
+        if (((const volatile uint8_t *)function)[i] == 0xcc)
+            return 1;
+    return 0;
+#else
+    return 1; /* not known, so as if */
+#endif
+}
+
+int hak_probe_is_heard(void)
+{
+    return has_breakpoint((const void *)hak_probe_alloc) ||
+           has_breakpoint((const void *)hak_probe_sample_alloc);
+}
 #endif

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
+#include "front/deal.h"
 #include "mid/big.h"
 
-HAK_API void *malloc(size_t bytes);
 HAK_API void free(void *block);
 
 /* Bytes that the program may use of one of our blocks; 0: not ours. */
@@ -32,13 +32,13 @@ HAK_API void *calloc(size_t count, size_t size)
         return NULL;
     }
     if (hak_unlikely(hak_front.head[hak_class_of(bytes)] == NULL))
-        return hak_calloc_slow(bytes); /* fresh memory may be zero already */
-    return memset(malloc(bytes), 0, bytes);
+        return hak_calloc_slow(bytes, HAK_CALL_SITE); /* fresh memory may be zero already */
+    return memset(hak_malloc_from(bytes, HAK_CALL_SITE), 0, bytes);
 }
 
-static void *move_block(void *block, size_t old_bytes, size_t bytes)
+static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
-    void *moved = malloc(bytes);
+    void *moved = hak_malloc_from(bytes, site);
     if (moved == NULL)
         return NULL;
     memcpy(moved, block, hak_min(old_bytes, bytes));
@@ -46,10 +46,32 @@ static void *move_block(void *block, size_t old_bytes, size_t bytes)
     return moved;
 }
 
-HAK_API void *realloc(void *block, size_t bytes)
+static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
+{
+    if (hak_class_of(old_bytes) == HAK_CLASS_NONE && hak_class_of(bytes) == HAK_CLASS_NONE) {
+        void *moved = hak_big_resize(block, bytes);
+        if (moved != NULL)
+            return moved;
+    }
+    return move_block(block, old_bytes, bytes, site);
+}
+
+/* While requests are dealt out: the move is put down to an arm that would have put the block
+ * where it lies. */
+static HAK_COLD void *move_dealt(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
+{
+    size_t unit = hak_unit_of(block);
+    int big = unit >= hak_zone.units || hak_load_relaxed(&hak_zone.map[unit]) == 0;
+    struct hak_deal deal = hak_deal_block(old_bytes - 1, big);
+    void *moved = move(block, old_bytes, bytes, site);
+    hak_deal_done(&deal);
+    return moved;
+}
+
+static void *resize(void *block, size_t bytes, uintptr_t site)
 {
     if (block == NULL)
-        return malloc(bytes);
+        return hak_malloc_from(bytes, site);
     if (bytes == 0) {
         free(block);
         return NULL;
@@ -57,12 +79,14 @@ HAK_API void *realloc(void *block, size_t bytes)
     size_t old_bytes = usable(block);
     if (bytes <= old_bytes && bytes >= old_bytes / 2)
         return block;
-    if (hak_class_of(old_bytes) == HAK_CLASS_NONE && hak_class_of(bytes) == HAK_CLASS_NONE) {
-        void *moved = hak_big_resize(block, bytes);
-        if (moved != NULL)
-            return moved;
-    }
-    return move_block(block, old_bytes, bytes);
+    if (hak_unlikely(hak_deal_concerns(old_bytes) && hak_policy_deals(hak_policy_now())))
+        return move_dealt(block, old_bytes, bytes, site);
+    return move(block, old_bytes, bytes, site);
+}
+
+HAK_API void *realloc(void *block, size_t bytes)
+{
+    return resize(block, bytes, HAK_CALL_SITE);
 }
 
 HAK_API void *reallocarray(void *block, size_t count, size_t size)
@@ -72,7 +96,7 @@ HAK_API void *reallocarray(void *block, size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    return realloc(block, bytes);
+    return resize(block, bytes, HAK_CALL_SITE);
 }
 
 /* ---- alignment ------------------------------------------------------------- */
@@ -99,20 +123,16 @@ static unsigned aligned_class_of(size_t bytes, size_t align)
     return class < hak_classes.count ? class : HAK_CLASS_NONE;
 }
 
-static void *aligned(size_t align, size_t bytes)
+static void *aligned(size_t align, size_t bytes, uintptr_t site)
 {
     if (bytes > PTRDIFF_MAX - align) {
         errno = ENOMEM;
         return NULL;
     }
     if (align <= 8 || (align == 16 && bytes > 8))
-        return malloc(bytes);
+        return hak_malloc_from(bytes, site);
     hak_library_start();
-    int zeroed;
-    unsigned class = aligned_class_of(bytes, align);
-    if (class != HAK_CLASS_NONE)
-        return hak_alloc_class(class);
-    return hak_big_alloc(bytes, align, (uintptr_t)__builtin_return_address(0), &zeroed);
+    return hak_aligned_slow(aligned_class_of(bytes, align), align, bytes, site);
 }
 
 HAK_API int posix_memalign(void **out, size_t align, size_t bytes)
@@ -120,7 +140,7 @@ HAK_API int posix_memalign(void **out, size_t align, size_t bytes)
     if (!hak_is_pow2(align) || align % sizeof(void *) != 0)
         return EINVAL;
     int saved = errno;
-    void *block = aligned(align, bytes);
+    void *block = aligned(align, bytes, HAK_CALL_SITE);
     errno = saved;
     if (block == NULL)
         return ENOMEM;
@@ -128,23 +148,28 @@ HAK_API int posix_memalign(void **out, size_t align, size_t bytes)
     return 0;
 }
 
-HAK_API void *aligned_alloc(size_t align, size_t bytes)
+void *hak_aligned_from(size_t align, size_t bytes, uintptr_t site)
 {
     if (!hak_is_pow2(align)) {
         errno = EINVAL;
         return NULL;
     }
-    return aligned(align, bytes);
+    return aligned(align, bytes, site);
+}
+
+HAK_API void *aligned_alloc(size_t align, size_t bytes)
+{
+    return hak_aligned_from(align, bytes, HAK_CALL_SITE);
 }
 
 HAK_API void *memalign(size_t align, size_t bytes)
 {
-    return aligned_alloc(align, bytes);
+    return hak_aligned_from(align, bytes, HAK_CALL_SITE);
 }
 
 HAK_API void *valloc(size_t bytes)
 {
-    return aligned(HAK_PAGE_BYTES, bytes);
+    return aligned(HAK_PAGE_BYTES, bytes, HAK_CALL_SITE);
 }
 
 HAK_API void *pvalloc(size_t bytes)
@@ -153,5 +178,5 @@ HAK_API void *pvalloc(size_t bytes)
         errno = ENOMEM;
         return NULL;
     }
-    return aligned(HAK_PAGE_BYTES, hak_align_up(bytes, HAK_PAGE_BYTES));
+    return aligned(HAK_PAGE_BYTES, hak_align_up(bytes, HAK_PAGE_BYTES), HAK_CALL_SITE);
 }

@@ -6,12 +6,10 @@
  * again and knows how to throw.
  */
 #define _GNU_SOURCE
-#include "base/base.h"
+#include "front/front.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
-
-void *aligned_alloc(size_t align, size_t bytes);
 
 /* The runtime may have been loaded privately, behind a plugin. */
 static void *find_operator(const char *name)
@@ -48,25 +46,25 @@ static HAK_COLD void *aligned_new_failed(const char *operator_name, size_t bytes
 #define NEW(name) \
     HAK_API void *name(size_t bytes) \
     { \
-        void *block = malloc(bytes); \
+        void *block = hak_malloc_from(bytes, HAK_CALL_SITE); \
         return hak_likely(block != NULL) ? block : new_failed(#name, bytes, NULL); \
     }
 #define NEW_NOTHROW(name) \
     HAK_API void *name(size_t bytes, const void *nothrow) \
     { \
-        void *block = malloc(bytes); \
+        void *block = hak_malloc_from(bytes, HAK_CALL_SITE); \
         return hak_likely(block != NULL) ? block : new_failed(#name, bytes, nothrow); \
     }
 #define NEW_ALIGNED(name) \
     HAK_API void *name(size_t bytes, size_t align) \
     { \
-        void *block = aligned_alloc(align, bytes); \
+        void *block = hak_aligned_from(align, bytes, HAK_CALL_SITE); \
         return hak_likely(block != NULL) ? block : aligned_new_failed(#name, bytes, align, NULL); \
     }
 #define NEW_ALIGNED_NOTHROW(name) \
     HAK_API void *name(size_t bytes, size_t align, const void *nothrow) \
     { \
-        void *block = aligned_alloc(align, bytes); \
+        void *block = hak_aligned_from(align, bytes, HAK_CALL_SITE); \
         return hak_likely(block != NULL) ? block \
                                          : aligned_new_failed(#name, bytes, align, nothrow); \
     }

@@ -4,19 +4,33 @@
  */
 #include "front/front.h"
 
+/* A hit calls nothing, so it needs no frame; every miss is a jump to a function that makes
+ * its own, whose caller is ours. */
+#pragma GCC optimize("omit-frame-pointer")
+
 HAK_TLS struct hak_front hak_front = {.own_word = HAK_NO_WORD, .shared_word = HAK_NO_WORD};
 
-HAK_API void *malloc(size_t bytes)
+HAK_INLINE void *alloc(size_t bytes, uintptr_t site)
 {
     struct hak_front *front = &hak_front;
     unsigned class = hak_class_of(bytes);
     void *block = front->head[class];
     if (hak_unlikely(block == NULL))
-        return hak_malloc_slow(bytes);
+        return hak_malloc_slow(bytes, site);
     front->head[class] = *(void **)block;
     if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
-        return hak_pop_counted_out(class, block);
+        return hak_pop_counted_out(class, block, bytes, site);
     return block;
+}
+
+HAK_API void *malloc(size_t bytes)
+{
+    return alloc(bytes, HAK_SITE_IS_CALLER);
+}
+
+void *hak_malloc_from(size_t bytes, uintptr_t site)
+{
+    return alloc(bytes, site);
 }
 
 HAK_API void free(void *block)

@@ -9,6 +9,7 @@
 #define HAK_FRONT_H
 
 #include "core/counters.h"
+#include "front/sample.h"
 #include "slab/sizeclass.h"
 #include "tiny/tiny.h"
 
@@ -34,13 +35,25 @@ int hak_thread_start(void);
 /* Makes sure that the library has started, without giving the thread a heap. */
 void hak_library_start(void);
 
+/* Where in the program an entry of the family was called from. */
+#define HAK_CALL_SITE ((uintptr_t)__builtin_return_address(0))
+/* To a function that is reached by a jump: its own return address is the site. */
+#define HAK_SITE_IS_CALLER ((uintptr_t)0)
+
+/* malloc and aligned_alloc on behalf of a caller at `site`. */
+void *hak_malloc_from(size_t bytes, uintptr_t site);
+void *hak_aligned_from(size_t align, size_t bytes, uintptr_t site);
+
 /* front/slow: what a miss, a full list or an unknown address leads to. */
-void *hak_malloc_slow(size_t bytes);
-void *hak_calloc_slow(size_t bytes); /* zeroed */
-void *hak_alloc_class(unsigned class);
+void *hak_malloc_slow(size_t bytes, uintptr_t site);
+void *hak_calloc_slow(size_t bytes, uintptr_t site); /* zeroed */
+/* From a class whose blocks are aligned enough, or HAK_CLASS_NONE and Big. */
+void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t site);
 void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
-void *hak_pop_counted_out(unsigned class, void *block); /* returns `block` */
+void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site);
+void hak_front_put_back(unsigned class, void *block); /* one that has just been popped */
+void hak_front_count_direct(unsigned class); /* an allocation that came past the lists */
 void hak_front_empty_all(void);
 
 /* front/tick: called once in many slow paths. */

@@ -8,6 +8,8 @@
 
 #include "core/codes.h"
 #include "core/probe.h"
+#include "front/control.h"
+#include "front/deal.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "slab/legacy.h"
@@ -15,23 +17,29 @@
 /* A look at the clock costs as much as a refill: one in so many is not felt. */
 #define SLOW_PATHS_A_TICK 64
 
-/* Steps until a countdown that nobody has armed runs out: never. */
-#define UNBOUNDED ((uint64_t)1 << 62)
-
 /* ---- allocation ---------------------------------------------------------- */
 
-void *hak_pop_counted_out(unsigned class, void *block)
+HAK_NOINLINE void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site)
 {
-    hak_pair_arm(hak_pair_base(hak_front.block, class, front_pops), UNBOUNDED);
-    return block;
+    struct hak_call call = {bytes, 1, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE,
+                            HAK_PATH_FRONT};
+    return hak_sample_popped(class, block, &call);
 }
 
-static void *pop(struct hak_front *front, unsigned class)
+void hak_front_put_back(unsigned class, void *block)
+{
+    struct hak_front *front = &hak_front;
+    *(void **)block = front->head[class];
+    front->head[class] = block;
+    front->extra[class]++;
+}
+
+static void *pop(struct hak_front *front, unsigned class, const struct hak_call *call)
 {
     void *block = front->head[class];
     front->head[class] = *(void **)block;
     if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
-        return hak_pop_counted_out(class, block);
+        return hak_sample_popped(class, block, call);
     return block;
 }
 
@@ -68,84 +76,123 @@ static struct hak_block *counts_of(const struct hak_front *front)
     return front->block != NULL ? front->block : hak_process_block;
 }
 
-static void count_direct(struct hak_front *front, unsigned class, unsigned count)
+void hak_front_count_direct(unsigned class)
 {
+    struct hak_front *front = &hak_front;
     if (front->heap != NULL)
-        hak_count_class(front->block, class, direct_allocs, count);
+        hak_count_class(front->block, class, direct_allocs, 1);
     else
-        hak_gauge_class_add(class, direct_allocs, count);
+        hak_gauge_class_add(class, direct_allocs, 1);
 }
 
-static void *without_front(struct hak_front *front, unsigned class)
+static void *fall_back(struct hak_front *front, unsigned class, struct hak_call *call)
+{
+    call->path = HAK_PATH_LEGACY;
+    void *block = hak_tiny_fall_back(front->heap, class);
+    return block != NULL ? hak_sample_direct(class, block, call) : NULL;
+}
+
+static void *without_front(struct hak_front *front, unsigned class, struct hak_call *call)
 {
     void *list = NULL;
     if (hak_tiny_refill(front->heap, class, &list) == 0)
-        return hak_tiny_fall_back(front->heap, class);
+        return fall_back(front, class, call);
     void *block = list;
     hak_tiny_drain(front->heap, class, *(void **)block, ~0u);
     hak_count_class(front->block, class, direct_allocs, 1);
-    return block;
+    call->path = front->heap->path;
+    return hak_sample_direct(class, block, call);
 }
 
-static void *alloc_tiny(struct hak_front *front, unsigned class)
+static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call *call)
 {
     if (front->heap == NULL) /* a thread that is ending, or has no memory to start */
         return hak_legacy_alloc(class);
     if (front->own_word == HAK_NO_WORD)
-        return without_front(front, class);
+        return without_front(front, class, call);
     unsigned got = hak_tiny_refill(front->heap, class, &front->head[class]);
     if (got == 0)
-        return hak_tiny_fall_back(front->heap, class);
+        return fall_back(front, class, call);
     list_refilled(front, class, got);
-    return pop(front, class);
+    call->path = front->heap->path;
+    return pop(front, class, call);
 }
 
-static void *alloc_direct(struct hak_front *front, unsigned class, int *zeroed)
+static void *alloc_big(size_t align, struct hak_call *call, int *zeroed)
 {
-    void *block = hak_ace_direct_alloc(class, zeroed);
-    if (block != NULL)
-        count_direct(front, class, 1);
-    return block;
+    void *block = hak_big_alloc(call->bytes, align, call->site, zeroed);
+    if (block == NULL)
+        return NULL;
+    call->path = *zeroed ? HAK_PATH_MAP : HAK_PATH_BIGCACHE;
+    return hak_sample_direct(HAK_CLASS_NONE, block, call);
 }
 
 /* A thread without a front takes and gives single blocks. */
-static void *alloc_mid(struct hak_front *front, unsigned class)
+static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call *call, int *zeroed)
 {
-    void *list = NULL;
-    int keeps = front->shared_word != HAK_NO_WORD;
-    unsigned seat = front->heap != NULL ? front->heap->tag : 0;
-    unsigned want = keeps ? hak_policy_now()->front_refill[class] : 1;
-    unsigned got = hak_ace_refill(class, seat, counts_of(front), want, &list);
-    if (got == 0)
+    struct hak_ace_answer answer;
+    struct hak_ace_request request = {
+        .class = class,
+        .bytes = hak_max(call->bytes, call->align),
+        .seat = front->heap != NULL ? front->heap->tag : 0,
+        .want = front->shared_word != HAK_NO_WORD ? hak_policy_now()->front_refill[class] : 1,
+        .counts = counts_of(front),
+    };
+    if (!hkm_ace_alloc(&request, &answer))
+        return alloc_big(call->align, call, zeroed);
+    if (answer.block == NULL)
         return NULL;
-    if (!keeps) {
-        count_direct(front, class, 1);
-        return list;
+    if (answer.rest_count != 0) {
+        front->head[class] = answer.rest;
+        list_refilled(front, class, answer.rest_count);
     }
-    front->head[class] = list;
-    list_refilled(front, class, got);
-    return pop(front, class);
+    hak_front_count_direct(answer.class);
+    *zeroed = answer.zeroed;
+    call->path = answer.path;
+    return hak_sample_direct(answer.class, answer.block, call);
 }
 
-static void *alloc_class(unsigned class, int *zeroed)
+static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
 {
     struct hak_front *front = &hak_front;
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
     if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
         hak_tick();
+    hak_sample_follow_policy();
     if (front->head[class] != NULL) /* filled by the thread's own start */
-        return pop(front, class);
+        return pop(front, class, call);
     if (class < hak_classes.tiny_count)
-        return alloc_tiny(front, class);
-    return hak_ace_is_direct(class) ? alloc_direct(front, class, zeroed) : alloc_mid(front, class);
+        return alloc_tiny(front, class, call);
+    return alloc_ace(front, class, call, zeroed);
 }
 
-void *hak_alloc_class(unsigned class)
+void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t site)
 {
     int zeroed, saved = errno;
-    void *block = hak_front.head[class] != NULL ? pop(&hak_front, class) : alloc_class(class, &zeroed);
+    struct hak_call call = {bytes, align, site, HAK_PATH_FRONT};
+    void *block = class == HAK_CLASS_NONE           ? alloc_big(align, &call, &zeroed)
+                  : hak_front.head[class] != NULL ? pop(&hak_front, class, &call)
+                                                  : alloc_class(class, &call, &zeroed);
     errno = block != NULL ? saved : ENOMEM;
+    return block;
+}
+
+/* A request that no class serves: Big, unless an arm that it is dealt to has a class for it. */
+static void *alloc_above(struct hak_call *call, int *zeroed)
+{
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
+    if (hak_unlikely(hak_deal_counts_sizes))
+        hak_deal_count_size(call->bytes);
+    if (hak_likely(!hak_policy_deals(hak_policy_now())) || !hak_deal_concerns(call->bytes))
+        return alloc_big(1, call, zeroed);
+    struct hak_deal deal = hak_deal_request(call->bytes);
+    void *block = deal.big ? alloc_big(1, call, zeroed)
+                           : alloc_class(hak_deal_class(call->bytes), call, zeroed);
+    hak_deal_done(&deal);
     return block;
 }
 
@@ -154,24 +201,24 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
     int saved = errno;
     hak_library_start();
     unsigned class = hak_class_of(bytes);
+    struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
     *zeroed = 0;
-    void *block = class == HAK_CLASS_NONE ? hak_big_alloc(bytes, 1, site, zeroed)
-                                          : alloc_class(class, zeroed);
+    void *block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
+                                          : alloc_class(class, &call, zeroed);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
 
-/* Both are reached by a jump from malloc or calloc, so the return address is the site. */
-HAK_NOINLINE void *hak_malloc_slow(size_t bytes)
+HAK_NOINLINE void *hak_malloc_slow(size_t bytes, uintptr_t site)
 {
     int zeroed;
-    return alloc_slow(bytes, (uintptr_t)__builtin_return_address(0), &zeroed);
+    return alloc_slow(bytes, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE, &zeroed);
 }
 
-HAK_NOINLINE void *hak_calloc_slow(size_t bytes)
+HAK_NOINLINE void *hak_calloc_slow(size_t bytes, uintptr_t site)
 {
     int zeroed;
-    void *block = alloc_slow(bytes, (uintptr_t)__builtin_return_address(0), &zeroed);
+    void *block = alloc_slow(bytes, site, &zeroed);
     return block != NULL && !zeroed ? memset(block, 0, bytes) : block;
 }
 
@@ -196,16 +243,24 @@ static void drain(struct hak_front *front, unsigned class, unsigned count)
         front->extra[class] -= length_of(front, class);
 }
 
+/* What a full list keeps. */
+static int64_t kept_of(int64_t cap)
+{
+    return cap * (1000 - (int64_t)hak_policy_now()->drain_permille) / 1000;
+}
+
 /* So many frees have come since the last look that the list may be full. */
 HAK_NOINLINE void hak_front_full(unsigned class)
 {
     int saved = errno;
     struct hak_front *front = &hak_front;
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
     int64_t cap = hak_policy_now()->front_cap[class];
     int64_t length = length_of(front, class);
     if (length >= cap - cap / 4) {
         front->calm[class] = 0;
-        drain(front, class, (unsigned)(length - cap / 2));
+        drain(front, class, (unsigned)(length - kept_of(cap)));
     } else if (front->calm[class] < MOST_CALM) {
         front->calm[class]++;
     }
@@ -235,6 +290,9 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
     if (tag == HAK_TAG_DIRECT) {
         count_direct_free(front, class);
         hak_ace_direct_free(unit, class);
+    } else if (tag == HAK_TAG_SAMPLED) {
+        count_direct_free(front, class);
+        hak_sample_free(unit, class, block);
     } else if (tag == HAK_TAG_LEGACY) {
         hak_legacy_free(unit, block);
     } else if (tag == HAK_TAG_SHARED || (front->heap != NULL && tag == front->heap->tag)) {
@@ -252,6 +310,23 @@ static HAK_COLD void free_foreign(void *block)
     hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
 }
 
+static void free_big(void *block)
+{
+    hak_sample_forget(block); /* first: its address may be another's at once */
+    if (hak_big_free(block) != 0)
+        free_foreign(block);
+}
+
+/* The arm that the free of a block is put down to. */
+static HAK_COLD struct hak_deal deal_of_free(const void *block, uint32_t word)
+{
+    size_t bytes = word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : hak_big_usable(block);
+    struct hak_deal none = {0, 0, 0};
+    if (bytes != 0)
+        bytes--; /* a stride at an arm's threshold holds what lies below it */
+    return hak_deal_concerns(bytes) ? hak_deal_block(bytes, word == 0) : none;
+}
+
 static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
 {
     int saved = errno;
@@ -259,10 +334,14 @@ static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
         return;
     if (hak_front.heap == NULL && !hak_front.ended)
         hak_thread_start();
+    struct hak_deal deal = {0, 0, 0};
+    if (hak_unlikely(hak_policy_deals(hak_policy_now())))
+        deal = deal_of_free(block, word);
     if (word != 0)
         free_unit(&hak_front, unit, word, block);
-    else if (hak_big_free(block) != 0)
-        free_foreign(block);
+    else
+        free_big(block);
+    hak_deal_done(&deal);
     errno = saved;
 }
 

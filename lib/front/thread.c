@@ -11,12 +11,13 @@
 #include <pthread.h>
 
 #include "core/config.h"
+#include "front/control.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/page.h"
-#include "slab/legacy.h"
+#include "slab/private.h"
 #include "slab/shared_pool.h"
 
 #define HEAPS_PER_MAPPING 16
@@ -62,8 +63,7 @@ static void start_library(void)
                       (size_t)hak_knob(mmap_threshold));
     hak_zone_start();
     start_page();
-    hak_page_show_policy(
-        hak_policy_publish(hak_classes.size, hak_classes.tiny_count, hak_classes.count));
+    hak_control_start();
     /* As early as can be: prepare handlers run last to first, so that other libraries'
      * may still allocate before ours takes the locks, and their child handlers after. */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
@@ -117,7 +117,8 @@ static void open_front(struct hak_front *front, struct hak_heap *heap)
     front->heap = heap;
     if (hak_knob(front_enable)) {
         front->own_word = hak_unit_word(heap->tag, 0);
-        front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
+        if (hak_knob(mid_front))
+            front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
     }
     for (unsigned c = 0; c < hak_classes.count; c++) {
         uint32_t cap = hak_policy_now()->front_cap[c];
@@ -146,6 +147,7 @@ int hak_thread_start(void)
     hak_count_scalar(block, threads_started, 1);
     if (library.has_key) /* may allocate: the front is open by now */
         pthread_setspecific(library.key, (void *)1);
+    hak_sample_start();
     return 0;
 }
 
@@ -181,8 +183,9 @@ static void end_thread(void *round)
 static void fork_prepare(void)
 {
     hak_lock_take(&threads.lock);
+    hak_sample_fork_prepare();
     hak_pool_fork_prepare();
-    hak_legacy_fork_prepare();
+    hak_private_fork_prepare();
     hak_ace_fork_prepare();
     hak_big_fork_prepare();
     hak_zone_fork_prepare();
@@ -193,8 +196,9 @@ static void fork_done(int in_child)
     hak_zone_fork_done(in_child);
     hak_big_fork_done(in_child);
     hak_ace_fork_done(in_child);
-    hak_legacy_fork_done(in_child);
+    hak_private_fork_done(in_child);
     hak_pool_fork_done(in_child);
+    hak_sample_fork_done(in_child);
     if (in_child)
         hak_lock_reset(&threads.lock);
     else
@@ -212,5 +216,6 @@ static void fork_child(void)
 {
     fork_done(1);
     hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
+    hak_control_fork_child();
 }
 

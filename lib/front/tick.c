@@ -1,5 +1,6 @@
 /*
- * tick.c - what happens now and then, on somebody's slow path: idle memory goes back.
+ * tick.c - what happens now and then, on somebody's slow path: idle memory goes back, and SuperSlabs
+ * get their size.
  *
  * There is no thread for it. A thread looks at the clock once in many slow paths, and one
  * of those that find the time come does the work. A process that does not allocate keeps
@@ -28,6 +29,7 @@ void hak_tick(void)
 {
     if (!is_my_turn())
         return;
+    hak_pool_size_superslabs();
     hak_gauge_add(purged_bytes, hak_pool_purge() + hak_span_purge());
     hak_big_tick();
 }

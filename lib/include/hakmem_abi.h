@@ -97,17 +97,22 @@ struct hak_class_info {
     uint32_t tier;               /* 0 tiny, 1 mid, 2 large */
 };
 
-/* A request by a tool of the same user to change a live knob. The tool writes knob
- * and value, then request = request + 1; the process answers by answered = request. */
+/* A request by a tool of the same user to change a live knob. The tool holds an flock on the
+ * page, writes all fields up to writer_pid but answered and status, then request = answered + 1.
+ * The process takes it up on its next slow path (or in its learner's next window), and
+ * answers by status, version and last answered = request. */
 struct hak_control {
     uint64_t request;
     uint64_t answered;
-    uint32_t knob_value_index;
+    uint32_t knob_value_index;   /* with reset: HAK_CONTROL_ALL stands for every live knob */
     int32_t status;              /* 0 applied, else a negative errno */
-    int64_t value;
+    int64_t value;               /* as in hak_knob_value */
     uint32_t reset;              /* 1: back to what it was before the first change */
     uint32_t writer_pid;
+    uint64_t version;            /* of the policy snapshot that the answer published */
 };
+
+#define HAK_CONTROL_ALL 4294967295
 
 /* The page of this process (NULL before the first allocation, or without a page). */
 const struct hak_page_header *hak_page(void);

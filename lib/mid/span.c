@@ -90,18 +90,39 @@ size_t hak_span_take(size_t units, int *zeroed)
     return unit;
 }
 
-void hak_span_give(size_t unit, size_t units)
+static void give(struct chunk *chunk, size_t index, uint64_t mask)
 {
-    size_t first = unit & ~(size_t)(CHUNK_UNITS - 1);
-    size_t index = hak_zone.next[first];
-    uint64_t mask = mask_of((unsigned)(unit - first), units);
-    hak_lock_take(&spans.lock);
-    spans.chunks[index].used &= ~mask;
-    spans.chunks[index].dirty |= mask;
+    chunk->used &= ~mask;
+    chunk->dirty |= mask;
     for (size_t n = 1; n <= HAK_SPAN_MOST_UNITS; n++)
         if (spans.first_with[n] > index)
             spans.first_with[n] = index;
+}
+
+void hak_span_give(size_t unit, size_t units)
+{
+    size_t at = unit % CHUNK_UNITS, index = hak_zone.next[unit - at];
+    hak_lock_take(&spans.lock);
+    give(&spans.chunks[index], index, mask_of((unsigned)at, units));
     hak_lock_release(&spans.lock);
+}
+
+int hak_span_resize(size_t unit, size_t units, size_t new_units)
+{
+    size_t at = unit % CHUNK_UNITS, index = hak_zone.next[unit - at];
+    struct chunk *chunk = &spans.chunks[index];
+    int done = 1, zeroed;
+    if (at + new_units > CHUNK_UNITS)
+        return 0;
+    hak_lock_take(&spans.lock);
+    if (new_units < units)
+        give(chunk, index, mask_of((unsigned)(at + new_units), units - new_units));
+    else if (new_units > units && (chunk->used & mask_of((unsigned)(at + units), new_units - units)))
+        done = 0;
+    else if (new_units > units)
+        take_gap(chunk, (unsigned)(at + units), new_units - units, &zeroed);
+    hak_lock_release(&spans.lock);
+    return done;
 }
 
 static size_t purge_chunk(struct chunk *chunk)

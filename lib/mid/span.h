@@ -19,6 +19,9 @@ size_t hak_span_take(size_t units, int *zeroed);
 /* The units' map words are 0 by now. */
 void hak_span_give(size_t unit, size_t units);
 
+/* Makes a span longer or shorter where it is. 0: what lies behind is not free. */
+int hak_span_resize(size_t unit, size_t units, size_t new_units);
+
 /* Gives the pages of free units that have been dirty since the last call but one back to
  * the OS. Returns the bytes. */
 size_t hak_span_purge(void);

@@ -18,6 +18,7 @@
 
 static struct hak_block nobody; /* takes the counts of the time before the page */
 struct hak_block *hak_process_block = &nobody;
+struct hak_control *hak_page_control;
 
 static struct {
     struct hak_page_header *header; /* head of the memfd: all that comes before the blocks */
@@ -216,6 +217,8 @@ int hak_page_make(const struct hak_class_info *classes, uint32_t class_count, ui
     hak_process_block = (struct hak_block *)page.segments[0];
     stamp(header);
     page.header = header;
+    if (fd >= 0)
+        hak_page_control = (struct hak_control *)((char *)header + plan.control);
     return 0;
 }
 

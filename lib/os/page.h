@@ -27,6 +27,9 @@ void hak_page_retire(struct hak_block *block);
  * thread's block; all others are retired. */
 void hak_page_refork(struct hak_block *own);
 
+/* Where tools put their requests; NULL without a page that they can see. */
+extern struct hak_control *hak_page_control;
+
 /* Shows a changed knob or policy. */
 void hak_page_show_knob(uint32_t value_index);
 void hak_page_show_policy(uint64_t version);

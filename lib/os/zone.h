@@ -28,6 +28,7 @@ extern struct hak_zone hak_zone;
 #define HAK_TAG_SHIFT 8
 #define HAK_CLASS_MASK 0xffu
 /* Tags that are no thread's. Threads have 1 .. HAK_BLOCK_CAPACITY. */
+#define HAK_TAG_SAMPLED 0xfffffbu /* a sampled block: its free is told */
 #define HAK_TAG_SHARED 0xfffffcu  /* Mid and Large: blocks belong to no thread */
 #define HAK_TAG_DIRECT 0xfffffdu  /* the larger Large: a block is a span, never in a front */
 #define HAK_TAG_LEGACY 0xfffffeu

@@ -90,11 +90,13 @@ void hak_remote_push(size_t unit, void *head, void *tail, unsigned count)
         announce(slab, unit);
 }
 
-/* Behind the free list's own blocks, so that these stay first. */
+/* Behind the free list's own blocks, so that these stay first. No further than there are
+ * blocks: one that was freed twice makes the list a ring. */
 static void append(struct hak_slab *slab, void *list)
 {
     void **link = &slab->free;
-    while (*link != NULL && hak_likely(hak_slab_holds(slab, *link)))
+    unsigned left = slab->free_count;
+    for (; left != 0 && *link != NULL && hak_likely(hak_slab_holds(slab, *link)); left--)
         link = *link;
     *link = list;
 }

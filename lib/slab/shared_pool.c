@@ -21,6 +21,7 @@ struct class_pool {
     uint32_t empty_count;          /* EMPTY slots */
     uint32_t empty_least;          /* the fewest there were since the last purge */
     uint32_t unowned;              /* PUBLISHED slots */
+    uint32_t superslab_lg;         /* size of the next SuperSlab for it; 0: not decided */
     uint32_t registered;           /* SuperSlabs in `registry` */
     uint32_t registry[REGISTRY_CAPACITY]; /* first units */
 } HAK_CACHE_ALIGNED;
@@ -38,7 +39,7 @@ struct request {
     uint32_t owner;
     struct hak_block *block;
     const struct hak_policy *policy;
-    struct hak_pool_failure *failure;
+    struct hak_pool_outcome *outcome;
 };
 
 uint32_t hak_pool_active(unsigned class)
@@ -205,12 +206,32 @@ static struct hak_slab *stage_empty_scan(const struct request *request)
 
 /* ---- stage 1: the list of EMPTY slots of the class ----------------------- */
 
+/* A slot is on one list only: one that became EMPTY while an older hint of it lay in the
+ * mailbox is still there. Sends those where they belong, and the others back. */
+static void sort_mailbox(struct class_pool *home)
+{
+    struct hak_slotlist kept = {0};
+    size_t unit;
+    while ((unit = hak_slotlist_pop(&home->mailbox)) != HAK_NO_UNIT) {
+        unlist_slot(unit);
+        enum hak_slot_state state = hak_slot_state(hak_load_acquire(&hak_zone.state[unit]));
+        if (state == HAK_SLOT_EMPTY)
+            list_slot(&home->empty, unit);
+        else if (state == HAK_SLOT_PUBLISHED)
+            list_slot(&kept, unit);
+    }
+    while ((unit = hak_slotlist_pop(&kept)) != HAK_NO_UNIT)
+        hak_slotlist_push(&home->mailbox, unit);
+}
+
 static struct hak_slab *stage_empty_list(const struct request *request)
 {
     struct class_pool *home = &pools[request->class];
     size_t unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
-    if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0)
-        unit = pop_claimed(&home->mailbox, HAK_SLOT_EMPTY); /* an older hint still leads to it */
+    if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0) {
+        sort_mailbox(home);
+        unit = pop_claimed(&home->empty, HAK_SLOT_EMPTY);
+    }
     if (unit == HAK_NO_UNIT)
         return NULL;
     count_empty(request->class, -1);
@@ -227,6 +248,7 @@ static struct hak_slab *claim_unused(const struct request *request, struct hak_s
             return NULL;
     } while (!hak_cas_acq_rel(&superslab->claimed, &index, index + 1));
     size_t unit = superslab->unit + index;
+    hak_superslab_enter(superslab);
     claim(unit, HAK_SLOT_UNUSED);
     return open_slot(request, unit, index);
 }
@@ -234,7 +256,10 @@ static struct hak_slab *claim_unused(const struct request *request, struct hak_s
 static struct hak_slab *claim_purged(const struct request *request)
 {
     size_t unit = pop_claimed(&pool.unused, HAK_SLOT_UNUSED);
-    return unit != HAK_NO_UNIT ? open_slot(request, unit, index_of(unit)) : NULL;
+    if (unit == HAK_NO_UNIT)
+        return NULL;
+    hak_superslab_enter(hak_superslab_at(unit - index_of(unit)));
+    return open_slot(request, unit, index_of(unit));
 }
 
 /* Another class's EMPTY slot serves as well, and is likely to be in memory already. */
@@ -265,6 +290,12 @@ static struct hak_slab *stage_unused_slot(const struct request *request)
 
 /* ---- stage 3: a new SuperSlab --------------------------------------------- */
 
+static unsigned superslab_lg_of(unsigned class)
+{
+    unsigned most = (unsigned)hak_knob(superslab_lg), decided = pools[class].superslab_lg;
+    return hak_knob(superslab_sizing) && decided != 0 ? (unsigned)hak_min(decided, most) : most;
+}
+
 /* A slab of the SuperSlab that is open, or of a new one; 0, -ENOMEM or -ENOSPC. */
 static int open_superslab(const struct request *request, struct hak_slab **slab)
 {
@@ -273,7 +304,7 @@ static int open_superslab(const struct request *request, struct hak_slab **slab)
         hak_count_scalar(request->block, lock_waits, 1);
     struct hak_superslab *superslab = pool.open;
     if (superslab == NULL || hak_load_relaxed(&superslab->claimed) == superslab->slots) {
-        superslab = hak_superslab_map((unsigned)hak_knob(superslab_lg));
+        superslab = hak_superslab_map(superslab_lg_of(request->class));
         if (superslab == NULL)
             error = -errno;
         else
@@ -287,12 +318,12 @@ static int open_superslab(const struct request *request, struct hak_slab **slab)
 
 static struct hak_slab *stage_new_superslab(const struct request *request)
 {
-    struct hak_pool_failure *failure = request->failure;
+    struct hak_pool_outcome *outcome = request->outcome;
     struct hak_slab *slab = NULL;
-    failure->active = hak_pool_active(request->class);
-    failure->cap = request->policy->tiny_cap[request->class];
-    if (failure->cap != 0 && failure->active >= failure->cap) {
-        failure->reason = HAK_FAIL_SOFT_CAP;
+    outcome->active = hak_pool_active(request->class);
+    outcome->cap = request->policy->tiny_cap[request->class];
+    if (outcome->cap != 0 && outcome->active >= outcome->cap) {
+        outcome->reason = HAK_FAIL_SOFT_CAP;
         return NULL;
     }
     int error;
@@ -300,7 +331,7 @@ static struct hak_slab *stage_new_superslab(const struct request *request)
         error = open_superslab(request, &slab);
     while (error == 0 && slab == NULL);
     if (error != 0)
-        failure->reason = error == -ENOSPC ? HAK_FAIL_REGISTRY_FULL : HAK_FAIL_MAP_FAIL;
+        outcome->reason = error == -ENOSPC ? HAK_FAIL_REGISTRY_FULL : HAK_FAIL_MAP_FAIL;
     return slab;
 }
 
@@ -308,15 +339,17 @@ static struct hak_slab *stage_new_superslab(const struct request *request)
 
 static struct hak_slab *served(const struct request *request, struct hak_slab *slab, unsigned stage)
 {
+    request->outcome->stage = stage;
+    request->outcome->reason = 0;
     hak_count(&request->block->class[request->class][HAK_CLASS_stage_0_5 + stage], 1);
     hak_probe_stage_hit(request->class, stage, (uintptr_t)hak_superslab_of(slab));
     return slab;
 }
 
 struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, struct hak_block *block,
-                                  struct hak_pool_failure *failure)
+                                  struct hak_pool_outcome *outcome)
 {
-    struct request request = {class, owner, block, hak_policy_now(), failure};
+    struct request request = {class, owner, block, hak_policy_now(), outcome};
     struct hak_slab *slab;
     if (hak_knob(ss_empty_reuse)) {
         if ((slab = stage_empty_scan(&request)) != NULL)
@@ -374,6 +407,26 @@ struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block
     return slab;
 }
 
+/* ---- sizing ----------------------------------------------------------------- */
+
+#define SMALL_LG 19
+#define LARGE_LG 21
+/* Half a small SuperSlab of slots in use is little; two of them full are much. Between, the
+ * decision stands, so that a class at the border does not swing. */
+#define FEW_SLOTS 4
+#define MANY_SLOTS 16
+
+void hak_pool_size_superslabs(void)
+{
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++) {
+        uint32_t active = hak_pool_active(class);
+        if (active <= FEW_SLOTS)
+            hak_store_relaxed(&pools[class].superslab_lg, SMALL_LG);
+        else if (active >= MANY_SLOTS)
+            hak_store_relaxed(&pools[class].superslab_lg, LARGE_LG);
+    }
+}
+
 /* ---- purge ------------------------------------------------------------------ */
 
 /* The caller has claimed the slot. The header's page stays. */
@@ -381,6 +434,7 @@ static size_t purge_slot(size_t unit)
 {
     size_t kept = index_of(unit) == 0 ? HAK_PAGE_BYTES : 0;
     hak_os.advise(hak_unit_address(unit) + kept, HAK_UNIT_BYTES - kept, MADV_DONTNEED);
+    hak_superslab_leave(hak_superslab_at(unit - index_of(unit)));
     set_state(unit, HAK_SLOT_UNUSED, 0);
     list_slot(&pool.unused, unit);
     return HAK_UNIT_BYTES - kept;

@@ -13,15 +13,16 @@
 #include "core/policy.h"
 #include "slab/superslab.h"
 
-/* Why acquire() failed, for the shared_fail event. */
-struct hak_pool_failure {
-    uint32_t reason; /* FAIL code */
+/* What became of an acquire(): the stage that served, or why none did. */
+struct hak_pool_outcome {
+    uint32_t stage;  /* STAGE code */
+    uint32_t reason; /* FAIL code; 0 after a success */
     uint32_t active, cap;
 };
 
-/* A slab of `class` for `owner`, or NULL and why. Counts go to `block`. */
+/* A slab of `class` for `owner`, or NULL; *outcome tells how or why. Counts go to `block`. */
 struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, struct hak_block *block,
-                                  struct hak_pool_failure *failure);
+                                  struct hak_pool_outcome *outcome);
 
 /* Takes an EMPTY slab of the caller's (used == 0, not queued for remote frees). */
 void hak_pool_release(struct hak_slab *slab, struct hak_block *block);
@@ -36,6 +37,9 @@ struct hak_slab *hak_pool_adopt(unsigned class, uint32_t owner, struct hak_block
 /* Gives the pages of EMPTY slabs that nobody has asked for since the last call back to the
  * OS; the slots become UNUSED. Returns the bytes. One caller at a time. */
 size_t hak_pool_purge(void);
+
+/* The ACE tick: decides the size of each class's next SuperSlab by its use. */
+void hak_pool_size_superslabs(void);
 
 uint32_t hak_pool_active(unsigned class); /* slots that hold the class and are not EMPTY */
 

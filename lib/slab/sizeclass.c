@@ -64,3 +64,9 @@ void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, 
     fill(classes, classes->small, sizeof classes->small, 8, threshold);
     fill(classes, classes->by_kib, sizeof classes->by_kib, 1024, threshold);
 }
+
+/* Byte by byte, while others read: an entry is the old class or the new, and both serve. */
+void hak_classes_set_threshold(struct hak_classes *classes, size_t threshold)
+{
+    fill(classes, classes->by_kib, sizeof classes->by_kib, 1024, threshold);
+}

@@ -33,6 +33,9 @@ extern struct hak_classes hak_classes;
 /* Requests below `threshold` bytes are served by a class, from there on by Big. */
 void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t threshold);
 
+/* Moves the threshold of built classes, also while others read them. */
+void hak_classes_set_threshold(struct hak_classes *classes, size_t threshold);
+
 HAK_INLINE unsigned hak_class_of(size_t bytes)
 {
     if (hak_likely(bytes <= HAK_SMALL_MAX_BYTES))

@@ -3,6 +3,27 @@
 #include "core/codes.h"
 #include "core/probe.h"
 
+static size_t bytes_of(const struct hak_superslab *superslab)
+{
+    return (size_t)superslab->slots << HAK_UNIT_LG;
+}
+
+static void count_mapped(const struct hak_superslab *superslab)
+{
+    hak_gauge_add(superslabs, 1);
+    hak_gauge_add(superslab_maps, 1);
+    hak_gauge_add(mapped_bytes, bytes_of(superslab));
+    hak_probe_superslab_map((uintptr_t)superslab, bytes_of(superslab));
+}
+
+static void count_returned(const struct hak_superslab *superslab)
+{
+    hak_gauge_add(superslabs, -1);
+    hak_gauge_add(superslab_unmaps, 1);
+    hak_gauge_add(mapped_bytes, -(int64_t)bytes_of(superslab));
+    hak_probe_superslab_unmap((uintptr_t)superslab, bytes_of(superslab));
+}
+
 struct hak_superslab *hak_superslab_map(unsigned lg)
 {
     size_t slots = (size_t)1 << (lg - HAK_UNIT_LG);
@@ -15,10 +36,7 @@ struct hak_superslab *hak_superslab_map(unsigned lg)
     superslab->slots = (uint32_t)slots;
     for (unsigned i = 0; i < slots; i++)
         hak_store_relaxed(&hak_zone.state[unit + i], hak_slot_word(HAK_SLOT_UNUSED, 0, i));
-    hak_gauge_add(superslabs, 1);
-    hak_gauge_add(superslab_maps, 1);
-    hak_gauge_add(mapped_bytes, slots << HAK_UNIT_LG);
-    hak_probe_superslab_map((uintptr_t)superslab, slots << HAK_UNIT_LG);
+    count_mapped(superslab);
     return superslab;
 }
 
@@ -29,11 +47,28 @@ void hak_superslab_unmap(struct hak_superslab *superslab)
         hak_store_relaxed(&hak_zone.map[unit + i], 0);
         hak_store_relaxed(&hak_zone.state[unit + i], 0);
     }
-    hak_probe_superslab_unmap((uintptr_t)superslab, slots << HAK_UNIT_LG);
+    count_returned(superslab);
     hak_zone_give(unit, slots);
-    hak_gauge_add(superslabs, -1);
-    hak_gauge_add(superslab_unmaps, 1);
-    hak_gauge_add(mapped_bytes, -(int64_t)(slots << HAK_UNIT_LG));
+}
+
+#define RETURNED 0x80000000u
+
+void hak_superslab_enter(struct hak_superslab *superslab)
+{
+    uint32_t use = hak_load_relaxed(&superslab->use);
+    while (!hak_cas_acq_rel(&superslab->use, &use, (use & ~RETURNED) + 1))
+        ;
+    if (use & RETURNED)
+        count_mapped(superslab);
+}
+
+void hak_superslab_leave(struct hak_superslab *superslab)
+{
+    uint32_t use = hak_load_relaxed(&superslab->use);
+    while (!hak_cas_acq_rel(&superslab->use, &use, use == 1 ? RETURNED : use - 1))
+        ;
+    if (use == 1)
+        count_returned(superslab);
 }
 
 void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner)
@@ -99,8 +134,8 @@ static unsigned take_free(struct hak_slab *slab, unsigned want, void **list)
         last = next;
     }
     if (slab->free != NULL) {
-        slab->free = *(void **)last;
-        slab->free_count = (uint16_t)(slab->free_count - count);
+        slab->free = *(void **)last; /* a block freed twice was counted twice */
+        slab->free_count = slab->free != NULL ? (uint16_t)(slab->free_count - count) : 0;
     }
     *(void **)last = *list;
     *list = first;

@@ -41,7 +41,9 @@ struct hak_superslab {
     uint32_t claimed;      /* any thread, by CAS: slots taken from UNUSED, in order */
     uint32_t open_next;    /* next SuperSlab with UNUSED slots, under the pool's lock */
     uint64_t classes_seen; /* any thread, by atomic or: classes it is registered for */
-    uint64_t reserved[27];
+    uint32_t use;          /* any thread, by CAS: slots that are not UNUSED; RETURNED */
+    uint32_t unused;
+    uint64_t reserved[26];
     struct hak_slab slab[HAK_SUPERSLAB_SLABS];
 };
 
@@ -113,13 +115,20 @@ struct hak_superslab *hak_superslab_map(unsigned lg);
 /* All its slots are UNUSED or claimed by the caller, and it is in no list. */
 void hak_superslab_unmap(struct hak_superslab *superslab);
 
+/* A slot leaves UNUSED, or is UNUSED again with its pages given back. A SuperSlab of which
+ * the last slot goes has returned to the OS, but for the page of its header, which late
+ * remote frees may still look at; the first slot to come brings it back. */
+void hak_superslab_enter(struct hak_superslab *superslab);
+void hak_superslab_leave(struct hak_superslab *superslab);
+
 /* Makes a claimed slot the caller's slab of this class, without blocks carved. */
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner);
 void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner);
 
 /* Takes up to `want` blocks: first from the free list, then by cutting fresh ones up to
  * the end of a page, so that memory is touched as it is needed. Prepends them to *list
- * and returns their number. Owner only. */
+ * and returns their number; into an empty *list it moves a free list of up to twice as
+ * many whole, without a look at its links. Owner only. */
 unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list);
 
 /* Is `block` a block of this slab? (Owner; used where links are followed.) */

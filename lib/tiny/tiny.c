@@ -73,10 +73,23 @@ static void remove_slab(struct hak_tiny_bin *bin, struct hak_slab *slab)
 
 /* ---- blocks coming home ---------------------------------------------------- */
 
+/* What others have freed goes to the slab's free list. */
+static void take_remote(struct hak_heap *heap, struct hak_slab *slab)
+{
+    unsigned count = hak_remote_take(slab);
+    if (count == 0)
+        return;
+    hak_count_class(heap->block, slab->class, remote_drains, 1);
+    hak_count_class(heap->block, slab->class, remote_drained, count);
+    hak_probe_remote_drain(slab->class, count, slab->used == 0);
+}
+
 /* The edge EMPTY -> pool. A slab that waits in a remote queue is looked at again when it
  * comes out. The one that refills are served from stays: it would be back at once. */
 static int release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
 {
+    if (slab->used == hak_remote_count(slab)) /* the others are all on the remote list */
+        take_remote(heap, slab);
     if (slab->used != 0 || !hak_knob(ss_empty_reuse) || hak_remote_is_queued(slab))
         return 0;
     if (slab == bin->partial && slab->next == NULL)
@@ -181,14 +194,9 @@ static int drain_remote(struct hak_heap *heap, unsigned class)
     if (!hak_remote_waiting(heap->tag))
         return 0;
     while ((slab = hak_remote_next(heap->tag)) != NULL) {
-        unsigned of_class = slab->class;
-        unsigned count = hak_remote_count(slab);
-        if (count == slab->used || slab->free == NULL) /* else when the free list runs out */
-            hak_remote_take(slab);
-        hak_count_class(heap->block, of_class, remote_drains, 1);
-        hak_count_class(heap->block, of_class, remote_drained, count);
-        hak_probe_remote_drain(of_class, count, slab->used == 0);
-        helped |= of_class == class;
+        if (slab->free == NULL) /* else when it runs out, or all blocks are home */
+            take_remote(heap, slab);
+        helped |= slab->class == class;
         came_home(heap, slab);
     }
     return helped;
@@ -203,7 +211,7 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
     struct hak_slab *slab;
     while ((slab = bin->partial) != NULL) {
         if (slab->free == NULL)
-            hak_remote_take(slab);
+            take_remote(heap, slab);
         unsigned got = hak_slab_take(slab, want, list);
         if (!hak_slab_has_room(slab)) {
             remove_partial(bin, slab);
@@ -241,10 +249,10 @@ static int adopt_some(struct hak_heap *heap, unsigned class)
 /* A slab from the shared pool becomes the first of the bin. */
 static int acquire(struct hak_heap *heap, unsigned class)
 {
-    heap->failure = (struct hak_pool_failure){0, 0, 0};
+    heap->outcome = (struct hak_pool_outcome){0, 0, 0, 0};
     if (!hak_knob(superslab_enable))
         return 0;
-    struct hak_slab *slab = hak_pool_acquire(class, heap->tag, heap->block, &heap->failure);
+    struct hak_slab *slab = hak_pool_acquire(class, heap->tag, heap->block, &heap->outcome);
     if (slab == NULL)
         return 0;
     add_partial(&heap->bins[class], slab);
@@ -276,15 +284,22 @@ unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list)
     hak_count_class(heap->block, class, refills, 1);
     hak_count_class(heap->block, class, refilled, got);
     hak_probe_refill(class, got, source);
+    heap->path = source == HAK_SOURCE_SHARED ? HAK_PATH_STAGE_0_5 + heap->outcome.stage
+                                             : HAK_PATH_SLAB + source;
     return got;
 }
 
+_Static_assert(HAK_PATH_SLAB + HAK_SOURCE_REMOTE == HAK_PATH_REMOTE &&
+                   HAK_PATH_SLAB + HAK_SOURCE_ADOPT == HAK_PATH_ADOPT &&
+                   HAK_PATH_STAGE_0_5 + HAK_STAGE_NEW_SUPERSLAB == HAK_PATH_STAGE_3,
+               "paths follow sources and stages in their order");
+
 void *hak_tiny_fall_back(struct hak_heap *heap, unsigned class)
 {
-    const struct hak_pool_failure *failure = &heap->failure;
-    if (failure->reason != 0) {
+    const struct hak_pool_outcome *outcome = &heap->outcome;
+    if (outcome->reason != 0) {
         hak_count_class(heap->block, class, shared_fail, 1);
-        hak_probe_shared_fail(class, failure->reason, failure->active, failure->cap);
+        hak_probe_shared_fail(class, outcome->reason, outcome->active, outcome->cap);
     }
     return hak_legacy_alloc(class);
 }
@@ -347,7 +362,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 static void leave_slab(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
 {
     remove_slab(bin, slab);
-    hak_remote_take(slab);
+    take_remote(heap, slab);
     if (slab->used == 0 && hak_knob(ss_empty_reuse) && !hak_remote_is_queued(slab))
         hak_pool_release(slab, heap->block);
     else

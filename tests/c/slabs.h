@@ -15,12 +15,12 @@ enum { ALICE = 8001, BOB = 8002, CAROL = 8003 };
 /* Takes `count` blocks out of the slab, as a refill would. */
 __attribute__((unused)) static unsigned take_blocks(struct hak_slab *slab, unsigned count,
                                                     void **blocks) {
+    void *end[1] = {NULL}, *list = end; /* into a list that is not empty, none too many come */
     unsigned got = 0;
     while (got < count) {
-        void *list = NULL;
         if (hak_slab_take(slab, count - got, &list) == 0)
             break;
-        for (; list != NULL; list = *(void **)list)
+        for (; list != end; list = *(void **)list)
             blocks[got++] = list;
     }
     return got;
@@ -39,7 +39,7 @@ __attribute__((unused)) static void push_blocks(struct hak_slab *slab, void **bl
                                                 unsigned count) {
     for (unsigned i = 0; i + 1 < count; i++)
         *(void **)blocks[i] = blocks[i + 1];
-    hak_remote_push(hak_slab_unit(slab), blocks[0], blocks[count - 1]);
+    hak_remote_push(hak_slab_unit(slab), blocks[0], blocks[count - 1], count);
 }
 
 __attribute__((unused)) static uint32_t state_of(struct hak_slab *slab) {

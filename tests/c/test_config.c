@@ -6,7 +6,7 @@
 
 #include "hak.h"
 
-static struct hak_knob_value at_boot[HAK_KNOB_VALUE_COUNT];
+static struct hak_knob_value own_values[HAK_KNOB_VALUE_COUNT];
 static char said[65536]; /* what the last load wrote on stderr */
 static int lines;
 
@@ -255,7 +255,7 @@ static void an_unknown_mode_is_told_and_the_default_runs(void) {
 }
 
 static void every_knob_accepts_both_ends_of_its_range_by_its_own_name(void) {
-    char table[32768], *line_end, *line = table;
+    char table[65536], *line_end, *line = table;
     snprintf(table, sizeof table, "%s", hak_describe_knobs());
     line = strchr(line, '\n') + 1;
     for (; *line != '\0'; line = line_end + 1) {
@@ -297,7 +297,7 @@ static void a_live_knob_can_be_set_and_a_boot_knob_cannot(void) {
 
 int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
-    memcpy(at_boot, hak_config, sizeof at_boot);
+    memcpy(own_values, hak_config, sizeof own_values);
     RUN(without_variables_every_knob_has_its_default_and_nothing_is_said);
     RUN(a_variable_sets_its_knob_silently);
     RUN(a_boolean_takes_every_usual_word);
@@ -318,6 +318,6 @@ int main(int argc, char **argv) {
     RUN(an_unknown_mode_is_told_and_the_default_runs);
     RUN(every_knob_accepts_both_ends_of_its_range_by_its_own_name);
     RUN(a_live_knob_can_be_set_and_a_boot_knob_cannot);
-    memcpy(hak_config, at_boot, sizeof at_boot);
+    memcpy(hak_config, own_values, sizeof own_values);
     return check_report();
 }

@@ -3,10 +3,10 @@
 #include "slabs.h"
 
 static struct hak_block counts;
-static struct hak_pool_failure failure;
+static struct hak_pool_outcome outcome;
 
 static struct hak_slab *acquire(unsigned class, uint32_t owner) {
-    return hak_pool_acquire(class, owner, &counts, &failure);
+    return hak_pool_acquire(class, owner, &counts, &outcome);
 }
 
 static struct hak_slab *adopt(unsigned class, uint32_t owner) {

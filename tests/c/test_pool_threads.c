@@ -41,15 +41,15 @@ static void free_block(struct player *p, void *block) {
     if (tag == p->tag)
         put_block(hak_slab_of_unit(unit), block);
     else
-        hak_remote_push(unit, block, block);
+        hak_remote_push(unit, block, block, 1);
 }
 
 static void get_slab(struct player *p) {
-    struct hak_pool_failure failure;
+    struct hak_pool_outcome outcome;
     unsigned class = classes[chance(p, CLASSES)];
     struct hak_slab *slab = hak_pool_adopt(class, p->tag, &p->counts);
     if (slab == NULL)
-        slab = hak_pool_acquire(class, p->tag, &p->counts, &failure);
+        slab = hak_pool_acquire(class, p->tag, &p->counts, &outcome);
     expect(slab != NULL && slab->owner == p->tag && slab->class == class);
     expect(slab->used + slab->free_count == slab->carved);
     p->owned[p->count++] = slab;
@@ -74,11 +74,11 @@ static void take_in_remote(struct player *p) {
 }
 
 static void move_a_block(struct player *p) {
-    void *list = NULL;
+    void *block;
     struct hak_slab *slab = p->owned[chance(p, p->count)];
-    if (hak_slab_take(slab, 1, &list) == 0)
+    if (take_blocks(slab, 1, &block) == 0)
         return;
-    uintptr_t old = __atomic_exchange_n(&flight[chance(p, FLIGHT)], (uintptr_t)list,
+    uintptr_t old = __atomic_exchange_n(&flight[chance(p, FLIGHT)], (uintptr_t)block,
                                         __ATOMIC_ACQ_REL);
     if (old != 0)
         free_block(p, (void *)old);
@@ -154,13 +154,13 @@ static void with_adoption_no_slot_is_lost(void) {
 static unsigned acquire_all_and_release(unsigned class) {
     static struct hak_slab *found[65536];
     static struct hak_block counts;
-    struct hak_pool_failure failure;
+    struct hak_pool_outcome outcome;
     unsigned count = 0;
     SET_KNOB(ss_empty_scan_limit, 4096);
     for (;;) {
         uint64_t listed = counts.class[class][HAK_CLASS_stage_0_5] +
                           counts.class[class][HAK_CLASS_stage_1];
-        found[count] = hak_pool_acquire(class, BOB, &counts, &failure);
+        found[count] = hak_pool_acquire(class, BOB, &counts, &outcome);
         if (counts.class[class][HAK_CLASS_stage_0_5] + counts.class[class][HAK_CLASS_stage_1] ==
             listed)
             break;

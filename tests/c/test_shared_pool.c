@@ -5,11 +5,11 @@
 #include "slabs.h"
 
 static struct hak_block counts; /* of the thread that the tests play */
-static struct hak_pool_failure failure;
+static struct hak_pool_outcome outcome;
 
 static struct hak_slab *acquire(unsigned class) {
-    failure = (struct hak_pool_failure){0, 0, 0};
-    return hak_pool_acquire(class, ALICE, &counts, &failure);
+    outcome = (struct hak_pool_outcome){0, 0, 0, 0};
+    return hak_pool_acquire(class, ALICE, &counts, &outcome);
 }
 
 #define STAGE(class, id) ((int64_t)counts.class[class][HAK_CLASS_stage_##id])
@@ -215,9 +215,9 @@ static void at_the_soft_cap_no_superslab_is_mapped(void) {
     int64_t maps = COUNT(superslab_maps);
     SET_KNOB_AT(tiny_cap, 12, active);
     CHECK_EQ(stage_of_acquire(12), -1);
-    CHECK_EQ(failure.reason, HAK_FAIL_SOFT_CAP);
-    CHECK_EQ(failure.active, active);
-    CHECK_EQ(failure.cap, active);
+    CHECK_EQ(outcome.reason, HAK_FAIL_SOFT_CAP);
+    CHECK_EQ(outcome.active, active);
+    CHECK_EQ(outcome.cap, active);
     CHECK_EQ(COUNT(superslab_maps), maps);
     SET_KNOB_AT(tiny_cap, 12, active + 1);
     CHECK_EQ(stage_of_acquire(12), HAK_STAGE_NEW_SUPERSLAB);
@@ -251,7 +251,7 @@ static void a_refused_mapping_is_told_as_map_fail(void) {
     use_up_the_pool();
     arm_faults(FAULT_MAP, 1, 100);
     CHECK_EQ(stage_of_acquire(2), -1);
-    CHECK_EQ(failure.reason, HAK_FAIL_MAP_FAIL);
+    CHECK_EQ(outcome.reason, HAK_FAIL_MAP_FAIL);
     disarm_faults();
     CHECK_EQ(stage_of_acquire(2), HAK_STAGE_NEW_SUPERSLAB);
 }

@@ -39,8 +39,20 @@ static void classes_grow_and_fit_the_counters(void) {
     for (int g = 0; g < 2; g++) {
         CHECK(both[g]->count < HAK_CLASS_NONE);
         CHECK(both[g]->tiny_count <= 32);
-        for (unsigned c = 1; c < both[g]->count; c++)
+        for (unsigned c = 1; c < both[g]->regular_count; c++)
             CHECK(both[g]->size[c] > both[g]->size[c - 1]);
+    }
+}
+
+static void the_classes_of_aligned_requests_are_powers_of_two_that_no_size_leads_to(void) {
+    const struct hak_classes *both[] = {&fine, &pow2};
+    for (int g = 0; g < 2; g++) {
+        CHECK(both[g]->regular_count < both[g]->count);
+        for (unsigned c = both[g]->regular_count; c < both[g]->count; c++)
+            CHECK(hak_is_pow2(both[g]->size[c]));
+        for (size_t bytes = 0; bytes <= HAK_MIB - 1024; bytes += 8)
+            if (!CHECK(class_in(both[g], bytes) < both[g]->regular_count))
+                return;
     }
 }
 
@@ -127,6 +139,7 @@ int main(int argc, char **argv) {
     build();
     RUN(every_size_gets_the_smallest_class_that_holds_it);
     RUN(classes_grow_and_fit_the_counters);
+    RUN(the_classes_of_aligned_requests_are_powers_of_two_that_no_size_leads_to);
     RUN(the_powers_of_two_are_the_eight_of_the_specification);
     RUN(tiny_reaches_a_stride_of_2048_in_both_geometries);
     RUN(fine_has_at_least_four_classes_to_a_doubling);

@@ -153,15 +153,29 @@ static void blocks_that_came_home_are_taken_before_fresh_ones(void) {
     struct hak_slab *slab = open_slab(s, 2, class_of_size(256));
     void *list = NULL;
     CHECK_EQ(hak_slab_take(slab, 16, &list), 16);
-    give_back(slab, &list, 5);
+    give_back(slab, &list, 7);
     void *others = NULL;
     CHECK_EQ(hak_slab_take(slab, 3, &others), 3);
     CHECK_EQ(slab->carved, 16);
-    CHECK_EQ(slab->free_count, 2);
-    CHECK_EQ(hak_slab_take(slab, 16, &others), 2); /* not mixed with fresh ones */
+    CHECK_EQ(slab->free_count, 4);
+    CHECK_EQ(hak_slab_take(slab, 16, &others), 4); /* not mixed with fresh ones */
     CHECK_EQ(slab->free_count, 0);
     CHECK(slab->free == NULL);
-    CHECK_EQ(length_of(others), 5);
+    CHECK_EQ(length_of(others), 7);
+    CHECK_EQ(slab->used, 16);
+    hak_superslab_unmap(s);
+}
+
+static void a_free_list_up_to_twice_as_long_as_wanted_is_moved_whole(void) {
+    struct hak_superslab *s = hak_superslab_map(21);
+    struct hak_slab *slab = open_slab(s, 2, class_of_size(256));
+    void *list = NULL, *others = NULL;
+    hak_slab_take(slab, 16, &list);
+    give_back(slab, &list, 6);
+    CHECK_EQ(hak_slab_take(slab, 3, &others), 6);
+    CHECK_EQ(length_of(others), 6);
+    CHECK_EQ(slab->free_count, 0);
+    CHECK(slab->free == NULL);
     CHECK_EQ(slab->used, 16);
     hak_superslab_unmap(s);
 }
@@ -185,8 +199,9 @@ static void check_bad_link(void *bad, unsigned position) {
     struct hak_slab *slab = open_slab(s, 2, class_of_size(256));
     void *list = NULL, *block, *again = NULL;
     int64_t errors = COUNT(integrity_errors);
-    hak_slab_take(slab, 16, &list);
-    give_back(slab, &list, 8);
+    while (slab->carved < 32)
+        hak_slab_take(slab, 32 - slab->carved, &list);
+    give_back(slab, &list, 17); /* more than are moved whole, when links are not looked at */
     block = slab->free;
     for (unsigned i = 1; i < position; i++)
         block = *(void **)block;
@@ -256,6 +271,7 @@ int main(int argc, char **argv) {
     RUN(a_slab_gives_as_many_blocks_as_fit_and_no_two_overlap);
     RUN(fresh_blocks_touch_no_page_before_it_is_needed);
     RUN(blocks_that_came_home_are_taken_before_fresh_ones);
+    RUN(a_free_list_up_to_twice_as_long_as_wanted_is_moved_whole);
     RUN(taking_prepends_to_what_the_list_holds);
     RUN(a_link_out_of_the_slab_is_reported_and_not_followed);
     RUN(a_link_between_two_blocks_is_reported_and_not_followed);

@@ -39,7 +39,7 @@ static unsigned take(struct hak_heap *heap, unsigned class, unsigned count, void
         list = *(void **)list;
     }
     if (list != NULL)
-        hak_tiny_drain(heap, class, list);
+        hak_tiny_drain(heap, class, list, ~0u);
     return got;
 }
 
@@ -47,7 +47,7 @@ static void drain(struct hak_heap *heap, unsigned class, void **blocks, unsigned
     for (unsigned i = 0; i < count; i++)
         *(void **)blocks[i] = i + 1 < count ? blocks[i + 1] : NULL;
     if (count != 0)
-        hak_tiny_drain(heap, class, blocks[0]);
+        hak_tiny_drain(heap, class, blocks[0], count);
 }
 
 static void free_remote(struct hak_heap *heap, unsigned class, void **blocks, unsigned count) {
@@ -75,7 +75,7 @@ static void batches_grow_from_few_to_the_policys(void) {
     CHECK_EQ(length_of(list), sum + 12);
     CHECK_EQ(alice_count(4, HAK_CLASS_refills), 22);
     CHECK_EQ(alice_count(4, HAK_CLASS_refilled), sum + 12);
-    hak_tiny_drain(&alice, 4, list);
+    hak_tiny_drain(&alice, 4, list, ~0u);
 }
 
 static void blocks_are_apart_and_of_the_threads_own_slabs(void) {
@@ -222,6 +222,46 @@ static void a_remote_drain_that_empties_a_slab_releases_it(void) {
     take(&alice, class, 1, &one);
     CHECK(alice_count(class, HAK_CLASS_slab_empties) >= 2);
     drain(&alice, class, &one, 1);
+}
+
+/* All blocks are at home when the slab's own free list and its remote list together hold them. */
+static void a_slab_whose_blocks_are_home_on_both_lists_is_released(void) {
+    static void *blocks[200];
+    void *of_first[200], *other = NULL;
+    unsigned count = 0, class = hak_class_of(448);
+    set_up();
+    take(&alice, class, 200, blocks); /* one slab and a part of a second one */
+    for (int i = 0; i < 200; i++)
+        if (hak_unit_of(blocks[i]) == hak_unit_of(blocks[0]))
+            of_first[count++] = blocks[i];
+    CHECK_BETWEEN(count, 100, 199);
+    drain(&alice, class, of_first, 3);
+    free_remote(&bob, class, of_first + 3, 50);
+    hak_tiny_flush_outbox(&bob);
+    take(&alice, 1, 1, &other); /* a refill of another class looks into the queue */
+    uint64_t empties = alice_count(class, HAK_CLASS_slab_empties);
+    drain(&alice, class, of_first + 53, count - 53);
+    CHECK_EQ(alice_count(class, HAK_CLASS_slab_empties), empties + 1);
+    CHECK_EQ(alice_count(class, HAK_CLASS_remote_drained), 50);
+    drain(&alice, 1, &other, 1);
+}
+
+static void blocks_taken_in_from_others_are_counted_once(void) {
+    static void *blocks[60];
+    unsigned class = hak_class_of(448);
+    void *other = NULL;
+    set_up();
+    take(&alice, class, 60, blocks);
+    drain(&alice, class, blocks, 3); /* the free list is not empty, so nothing is in a hurry */
+    for (int i = 0; i < 5; i++) {
+        free_remote(&bob, class, blocks + 3 + 10 * i, 10);
+        hak_tiny_flush_outbox(&bob);
+        take(&alice, 1, 1, &other);
+        drain(&alice, 1, &other, 1);
+    }
+    take(&alice, class, 53, blocks);
+    CHECK_EQ(alice_count(class, HAK_CLASS_remote_drained), 50);
+    drain(&alice, class, blocks, 53);
 }
 
 static void the_outbox_sends_chains_not_single_blocks(void) {
@@ -375,7 +415,7 @@ static void a_link_out_of_the_zone_ends_a_drain_and_is_reported(void) {
     for (int i = 0; i < 6; i++)
         *(void **)blocks[i] = i < 5 ? blocks[i + 1] : NULL;
     *(uintptr_t *)blocks[2] = 0x4141414141414141;
-    hak_tiny_drain(&alice, 9, blocks[0]);
+    hak_tiny_drain(&alice, 9, blocks[0], ~0u);
     CHECK_EQ(COUNT(integrity_errors), errors + 1);
 }
 
@@ -387,7 +427,7 @@ static void an_interior_pointer_ends_a_drain_and_is_reported(void) {
     void *inside = (char *)blocks[1] + 8;
     *(void **)inside = NULL;
     *(void **)blocks[0] = inside;
-    hak_tiny_drain(&alice, 9, blocks[0]);
+    hak_tiny_drain(&alice, 9, blocks[0], ~0u);
     CHECK_EQ(COUNT(integrity_errors), errors + 1);
 }
 
@@ -415,6 +455,8 @@ int main(int argc, char **argv) {
     RUN(remote_frees_return_to_their_owner_at_the_next_refill);
     RUN(remote_frees_of_another_class_are_taken_in_as_well);
     RUN(a_remote_drain_that_empties_a_slab_releases_it);
+    RUN(a_slab_whose_blocks_are_home_on_both_lists_is_released);
+    RUN(blocks_taken_in_from_others_are_counted_once);
     RUN(the_outbox_sends_chains_not_single_blocks);
     RUN(a_thread_without_a_heap_can_free_too);
     RUN(a_thread_that_ends_without_used_blocks_leaves_no_active_slot);

@@ -25,7 +25,7 @@ static void a_used_up_zone_is_told_as_registry_full_and_big_blocks_still_work(vo
     static size_t taken[1024];
     size_t count = 0, last;
     struct hak_block counts = {0};
-    struct hak_pool_failure failure = {0, 0, 0};
+    struct hak_pool_outcome outcome = {0, 0, 0, 0};
     struct hak_slab *slab = NULL, *got;
     disarm_faults();
     while (count < 1024 && (last = hak_zone_take(32, 32)) != HAK_NO_UNIT)
@@ -33,10 +33,10 @@ static void a_used_up_zone_is_told_as_registry_full_and_big_blocks_still_work(vo
     CHECK(count > 400);
     CHECK_EQ(errno, ENOSPC);
     for (int i = 0; i < 64; i++) /* what is left of the open SuperSlab, then none */
-        if ((got = hak_pool_acquire(3, 5000, &counts, &failure)) != NULL)
+        if ((got = hak_pool_acquire(3, 5000, &counts, &outcome)) != NULL)
             slab = got;
     CHECK(got == NULL);
-    CHECK_EQ(failure.reason, 3);
+    CHECK_EQ(outcome.reason, 3);
     (void)slab;
     void *big = hak_malloc(8 * HAK_MIB);
     CHECK(big != NULL);
@@ -48,7 +48,7 @@ static void a_used_up_zone_is_told_as_registry_full_and_big_blocks_still_work(vo
     for (size_t i = 0; i < count; i++)
         hak_zone_give(taken[i], 32);
     CHECK(hak_malloc(60) != NULL);
-    CHECK(hak_pool_acquire(3, 5000, &counts, &failure) != NULL);
+    CHECK(hak_pool_acquire(3, 5000, &counts, &outcome) != NULL);
 }
 
 int main(int argc, char **argv) {

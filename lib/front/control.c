@@ -1,0 +1,103 @@
+/* Requests of tools, and publication: see control.h. */
+#include "front/control.h"
+
+#include "core/config.h"
+#include "core/policy.h"
+#include "front/deal.h"
+#include "slab/sizeclass.h"
+
+static uint32_t publishing; /* 1 while somebody changes what the next snapshot is made of */
+
+/* While requests are dealt out, none of them may be served by its class without a look. */
+static uint64_t publish(void)
+{
+    uint64_t version =
+        hak_policy_publish(hak_classes.size, hak_classes.tiny_count, hak_classes.count);
+    size_t threshold = (size_t)hak_knob(mmap_threshold);
+    if (hak_policy_deals(hak_policy_now()))
+        threshold = hak_deal_threshold(0);
+    hak_classes_set_threshold(&hak_classes, threshold);
+    hak_page_show_policy(version);
+    return version;
+}
+
+int hak_publish_begin(void)
+{
+    return hak_exchange_acquire(&publishing, 1) == 0;
+}
+
+uint64_t hak_publish_end(void)
+{
+    for (uint32_t i = 0; i < HAK_KNOB_VALUE_COUNT; i++)
+        hak_page_show_knob(i);
+    uint64_t version = publish();
+    hak_store_release(&publishing, 0);
+    return version;
+}
+
+static int reset_all(void)
+{
+    for (uint32_t i = 0; i < HAK_KNOB_VALUE_COUNT; i++)
+        hak_config_reset(i); /* boot knobs stay as they are */
+    return 0;
+}
+
+static int change(const struct hak_control *asked)
+{
+    uint32_t index = asked->knob_value_index;
+    if (asked->reset && index == HAK_CONTROL_ALL)
+        return reset_all();
+    if (index >= HAK_KNOB_VALUE_COUNT)
+        return -ENOENT;
+    return asked->reset ? hak_config_reset(index) : hak_config_set(index, asked->value);
+}
+
+static void tell(const struct hak_control *asked, int64_t before, int status)
+{
+    uint32_t index = asked->knob_value_index;
+    int64_t after = asked->value;
+    if (asked->reset && index < HAK_KNOB_VALUE_COUNT)
+        after = hak_config[index].value;
+    hak_config_tell(index, before, after, status, asked->writer_pid);
+}
+
+/* The record is read once: its writer may change it under our eyes. */
+static void answer(struct hak_control *page, uint64_t request)
+{
+    struct hak_control asked = *(volatile struct hak_control *)page;
+    uint32_t index = asked.knob_value_index;
+    int64_t before = index < HAK_KNOB_VALUE_COUNT ? hak_config[index].value : 0;
+    int status = change(&asked);
+    tell(&asked, before, status);
+    hak_store_relaxed(&page->status, status);
+    hak_store_relaxed(&page->version, hak_publish_end());
+    hak_store_release(&page->answered, request);
+}
+
+HAK_COLD void hak_control_answer(void)
+{
+    int saved = errno;
+    struct hak_control *page = hak_page_control;
+    if (page == NULL || !hak_publish_begin())
+        return;
+    uint64_t request = hak_load_acquire(&page->request);
+    if (request != page->answered)
+        answer(page, request);
+    else
+        hak_store_release(&publishing, 0);
+    errno = saved;
+}
+
+void hak_control_start(void)
+{
+    publish();
+}
+
+/* The thread that was publishing may be gone. What it had changed is published now. */
+void hak_control_fork_child(void)
+{
+    if (hak_load_relaxed(&publishing))
+        hak_publish_end();
+    if (hak_page_control != NULL) /* a request was the parent's, not ours */
+        hak_page_control->request = hak_page_control->answered;
+}

@@ -1,0 +1,332 @@
+#include "front/sample.h"
+
+#include "core/codes.h"
+#include "core/config.h"
+#include "core/probe.h"
+#include "front/front.h"
+#include "learn/fmath.h"
+#include "mid/ace.h"
+#include "os/lock.h"
+#include "os/os.h"
+#include "slab/private.h"
+
+/* Steps until a countdown that nobody has armed runs out: never. */
+#define NEVER ((uint64_t)1 << 62)
+
+/* While nobody listens, samples only feed the table of sites: at most one in so many pops
+ * and in so many calls past the front. Telling one costs 0.2 microseconds, so that is
+ * below 1 % of the cheapest calls. Weights know of it. */
+#define UNHEARD_POPS 4096
+#define UNHEARD_DIRECT 64
+#define UNHEARD_DIRECT_CHANCE 0.0155035629945915 /* 1 - exp(-1/64): of one call to be considered */
+
+static HAK_TLS struct {
+    uint64_t random;
+    uint64_t mean_bytes;  /* of the draws that are armed; 0: not sampling */
+    uint32_t heard;       /* somebody listened when they were drawn */
+    uint32_t direct_left; /* calls past the front until one is considered */
+} sampler;
+
+/* ---- chance ---------------------------------------------------------------- */
+
+/* splitmix64 (G. Steele, D. Lea, C. Flood, "Fast splittable pseudorandom number
+ * generators", OOPSLA 2014): one step, any seed. */
+static uint64_t next_random(void)
+{
+    uint64_t z = sampler.random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* Uniform in (0, 1]. */
+static double uniform(void)
+{
+    return (double)((next_random() >> 11) + 1) * 0x1p-53;
+}
+
+/* To the next point of a Poisson process with this mean. */
+static double exponential(double mean)
+{
+    return -hak_fmath_log(uniform()) * mean;
+}
+
+/* That at least one point lies within so many bytes. */
+static double chance(double bytes, double mean)
+{
+    double x = bytes / mean;
+    return x < 1e-5 ? x - x * x / 2 : 1 - hak_fmath_exp(-x);
+}
+
+/* Mean bytes between the points that pops of this class are drawn by. */
+static double mean_of(unsigned class)
+{
+    double mean = (double)sampler.mean_bytes, most = UNHEARD_POPS * (double)hak_classes.size[class];
+    return sampler.heard || mean == 0 || mean > most ? mean : most;
+}
+
+/* The first of a row of equal blocks that a point lies in. */
+static void arm_class(unsigned class)
+{
+    uint64_t steps = NEVER;
+    if (sampler.mean_bytes != 0)
+        steps = 1 + (uint64_t)(exponential(mean_of(class)) / hak_classes.size[class]);
+    hak_pair_arm(hak_pair_base(hak_front.block, class, front_pops), steps);
+}
+
+/* Calls until one is considered: geometric, so that no rhythm of the program is met. */
+static void arm_direct(void)
+{
+    sampler.direct_left = 1;
+    if (!sampler.heard)
+        sampler.direct_left += (uint32_t)exponential(UNHEARD_DIRECT);
+}
+
+static void arm_all(void)
+{
+    sampler.mean_bytes = hak_policy_now()->sample_bytes;
+    sampler.heard = (uint32_t)hak_probe_is_heard();
+    arm_direct();
+    if (hak_front.block != NULL)
+        for (unsigned class = 0; class < hak_classes.count; class++)
+            arm_class(class);
+}
+
+/* Every thread that begins takes another seed, also when it inherits a tag. */
+static uint64_t threads_seeded;
+
+void hak_sample_start(void)
+{
+    uint64_t seed = (uint64_t)hak_knob(sample_seed);
+    sampler.random = seed != 0 ? seed : hak_os_random();
+    sampler.random += hak_add_relaxed(&threads_seeded, 1) << 32;
+    arm_all();
+}
+
+void hak_sample_follow_policy(void)
+{
+    if (hak_unlikely(sampler.mean_bytes != hak_policy_now()->sample_bytes ||
+                     (sampler.mean_bytes != 0 && sampler.heard != (uint32_t)hak_probe_is_heard())))
+        arm_all();
+}
+
+/* ---- the table of live samples ------------------------------------------------ */
+
+/* Open addressing with linear probing. At the default mean, a full table stands for 48 GiB
+ * of live memory; what comes then is not sampled, and counted. Only pages in use cost. */
+#define CAPACITY ((size_t)1 << 17)
+#define MOST_LIVE (CAPACITY / 4 * 3)
+
+struct sample {
+    uintptr_t address; /* 0: an unused entry */
+    uintptr_t site;
+    size_t bytes;
+    size_t weight_bytes;
+};
+
+static struct {
+    struct hak_lock lock;
+    size_t live, big; /* entries in use; of these, of blocks outside of the zone */
+    struct sample entries[CAPACITY];
+} samples;
+
+static size_t home_of(uintptr_t address)
+{
+    return (size_t)(address * 0x9e3779b97f4a7c15u >> 47);
+}
+
+static struct sample *find(uintptr_t address)
+{
+    for (size_t i = home_of(address);; i = (i + 1) % CAPACITY)
+        if (samples.entries[i].address == address || samples.entries[i].address == 0)
+            return &samples.entries[i];
+}
+
+/* Closes the gap, so that no search breaks off early. */
+static void remove_entry(struct sample *entry)
+{
+    size_t gap = (size_t)(entry - samples.entries);
+    for (size_t i = (gap + 1) % CAPACITY; samples.entries[i].address != 0; i = (i + 1) % CAPACITY) {
+        size_t home = home_of(samples.entries[i].address);
+        if ((i - home) % CAPACITY >= (i - gap) % CAPACITY) {
+            samples.entries[gap] = samples.entries[i];
+            gap = i;
+        }
+    }
+    samples.entries[gap].address = 0;
+}
+
+static int is_big(uintptr_t address)
+{
+    return hak_unit_of((void *)address) >= hak_zone.units;
+}
+
+static int remember(const struct sample *sample)
+{
+    hak_lock_take(&samples.lock);
+    int fits = samples.live < MOST_LIVE;
+    if (fits) {
+        *find(sample->address) = *sample;
+        samples.live++;
+        if (is_big(sample->address))
+            hak_store_relaxed(&samples.big, samples.big + 1);
+    }
+    hak_lock_release(&samples.lock);
+    return fits;
+}
+
+/* An address of 0 in the answer: it was not sampled. */
+static struct sample recall(uintptr_t address)
+{
+    hak_lock_take(&samples.lock);
+    struct sample *entry = find(address), found = *entry;
+    if (found.address != 0) {
+        remove_entry(entry);
+        samples.live--;
+        if (is_big(address))
+            hak_store_relaxed(&samples.big, samples.big - 1);
+    }
+    hak_lock_release(&samples.lock);
+    return found;
+}
+
+/* ---- sampling --------------------------------------------------------------------- */
+
+/* Tells of a block; 0: the table is full, and it is not sampled. */
+static int tell(unsigned class, void *block, const struct hak_call *call, double chance_of_call)
+{
+    struct sample sample = {(uintptr_t)block, call->site, call->bytes,
+                            (size_t)((double)call->bytes / chance_of_call + 0.5)};
+    if (!remember(&sample)) {
+        hak_gauge_add(samples_dropped, 1);
+        return 0;
+    }
+    hak_gauge_add(samples, 1);
+    hak_gauge_add(sampled_bytes, sample.weight_bytes);
+    hak_probe_alloc(sample.address, sample.bytes, sample.weight_bytes);
+    hak_probe_sample_alloc(sample.address, sample.bytes, sample.weight_bytes, class, call->path,
+                           sample.site);
+    return 1;
+}
+
+static void tell_freed(uintptr_t address)
+{
+    struct sample sample = recall(address);
+    if (sample.address == 0)
+        return;
+    hak_gauge_add(samples_freed, 1);
+    hak_gauge_add(sampled_freed_bytes, sample.weight_bytes);
+    hak_probe_free(address);
+}
+
+static void mark_sampled(const void *block, unsigned class)
+{
+    hak_store_relaxed(&hak_zone.map[hak_unit_of(block)], hak_unit_word(HAK_TAG_SAMPLED, class));
+}
+
+/* A block that no list may hold. */
+static void *take_sampled(unsigned class)
+{
+    int zeroed;
+    if (class < hak_classes.tiny_count)
+        return hak_private_alloc(HAK_PRIVATE_SAMPLED, class);
+    void *block = hak_ace_direct_alloc(class, &zeroed);
+    if (block != NULL)
+        mark_sampled(block, class);
+    return block;
+}
+
+static void give_sampled(size_t unit, unsigned class, void *block)
+{
+    if (class < hak_classes.tiny_count)
+        hak_private_free(unit, block);
+    else
+        hak_ace_direct_free(unit, class);
+}
+
+/* Points fall on the bytes of whole blocks; those behind what was asked for are dropped.
+ * So a call is sampled with the chance that its own bytes give it. */
+static int falls_within(unsigned class, size_t bytes, double mean, double *chance_of_call)
+{
+    *chance_of_call = chance((double)bytes, mean);
+    return uniform() * chance(hak_classes.size[class], mean) <= *chance_of_call && bytes != 0;
+}
+
+HAK_NOINLINE void *hak_sample_popped(unsigned class, void *block, const struct hak_call *call)
+{
+    double mean = mean_of(class), chance_of_call;
+    int saved = errno;
+    hak_sample_follow_policy();
+    arm_class(class);
+    if (mean == 0 || !falls_within(class, call->bytes, mean, &chance_of_call))
+        return block;
+    void *sampled = take_sampled(class);
+    errno = saved;
+    if (sampled == NULL)
+        return block;
+    if (!tell(class, sampled, call, chance_of_call)) {
+        give_sampled(hak_unit_of(sampled), class, sampled);
+        return block;
+    }
+    hak_front_put_back(class, block);
+    return sampled;
+}
+
+HAK_NOINLINE void *hak_sample_direct(unsigned class, void *block, const struct hak_call *call)
+{
+    if (sampler.mean_bytes == 0 || --sampler.direct_left != 0)
+        return block;
+    double chance_of_call = chance((double)call->bytes, (double)sampler.mean_bytes);
+    int is_sampled = uniform() <= chance_of_call && call->bytes != 0;
+    if (!sampler.heard)
+        chance_of_call *= UNHEARD_DIRECT_CHANCE;
+    arm_direct();
+    hak_sample_follow_policy();
+    if (!is_sampled)
+        return block;
+    if (class == HAK_CLASS_NONE || hak_ace_is_direct(class)) {
+        if (tell(class, block, call, chance_of_call) && class != HAK_CLASS_NONE)
+            mark_sampled(block, class);
+        return block;
+    }
+    void *sampled = take_sampled(class);
+    if (sampled == NULL)
+        return block;
+    if (!tell(class, sampled, call, chance_of_call)) {
+        give_sampled(hak_unit_of(sampled), class, sampled);
+        return block;
+    }
+    hak_front_count_direct(class);
+    hak_free_slow(block);
+    return sampled;
+}
+
+void hak_sample_free(size_t unit, unsigned class, void *block)
+{
+    tell_freed((uintptr_t)block);
+    give_sampled(unit, class, block);
+}
+
+void hak_sample_forget(void *block)
+{
+    if (hak_load_relaxed(&samples.big) != 0)
+        tell_freed((uintptr_t)block);
+}
+
+/* ---- fork ---------------------------------------------------------------------------- */
+
+void hak_sample_fork_prepare(void)
+{
+    hak_lock_take(&samples.lock);
+}
+
+void hak_sample_fork_done(int in_child)
+{
+    if (!in_child) {
+        hak_lock_release(&samples.lock);
+        return;
+    }
+    hak_lock_reset(&samples.lock);
+    sampler.random ^= hak_os_random();
+    arm_all();
+}
