@@ -128,6 +128,26 @@ def test_every_page_fault_inside_a_large_block_belongs_to_the_site_that_allocate
     assert sum(row.count for row in faults) >= 512
 
 
+def test_the_time_of_a_madvise_belongs_to_the_site_whose_call_set_it_off(
+    binary: Path, library: Library
+) -> None:
+    # Nothing is kept: each big block that is freed goes into the batch, which is soon full.
+    knobs = {"HAKMEM_FREE_POLICY": "batch", "HAKMEM_DISABLE_BIGCACHE": "1"}
+    with under_hakmem(binary, library, **knobs) as sites:
+        source = open_profile(ProfileRequest(pid=sites.pid, faults=False))
+        try:
+            sites.go()
+            records, end = source.end("tested")
+        finally:
+            source.close()
+    profile = profile_of([source.header, *records, end])
+    advised = [row for row in profile.caused() if row.cause == CODE_OF["madvise"]]
+    assert advised
+    assert {profile.stack_frames(row.stack)[0].name for row in advised} == {"sweep"}
+    assert sum(row.duration_ns for row in advised) > 0
+    assert sum(row.size_bytes for row in advised) >= 2 << 20
+
+
 def test_nothing_is_lost_and_the_end_says_what_it_cost(recorded: Profile) -> None:
     assert recorded.lost == {}
     assert recorded.end is not None
