@@ -7,6 +7,7 @@
 #include "core/config.h"
 #include "core/policy.h"
 #include "core/probe.h"
+#include "os/zone.h"
 
 /* By the knob's W_MAX: not above so many bytes of class to a byte that is needed. */
 static int is_within_w_max(unsigned class, size_t bytes)

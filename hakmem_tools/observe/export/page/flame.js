@@ -92,12 +92,13 @@ function draw() {
     deepest = Math.max(deepest, level);
     made.push(block(node, left, node.sum.bytes * scale, level, false));
     let at = left;
+    const wide = [];
     for (const child of ranked(node)) {
-      const wide = child.sum.bytes * scale;
-      if (wide < LEAST_PIXELS) break; // they are ranked: the rest is narrower still
-      open.push([child, at]);
-      at += wide;
+      if (child.sum.bytes * scale < LEAST_PIXELS) break; // ranked: the rest is narrower still
+      wide.push([child, at]);
+      at += child.sum.bytes * scale;
     }
+    open.push(...wide.reverse()); // so that Tab walks from the largest on
   }
   graph.style.height = (deepest + 1) * ROW + "px";
   const downwards = element("icicle").checked;
