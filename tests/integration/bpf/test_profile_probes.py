@@ -131,8 +131,8 @@ def test_every_page_fault_inside_a_large_block_belongs_to_the_site_that_allocate
 def test_the_time_of_a_madvise_belongs_to_the_site_whose_call_set_it_off(
     binary: Path, library: Library
 ) -> None:
-    # Nothing is kept: each big block that is freed goes into the batch, which is soon full.
-    knobs = {"HAKMEM_FREE_POLICY": "batch", "HAKMEM_DISABLE_BIGCACHE": "1"}
+    # Nothing is kept: each big block that is freed goes into the batch, which is full then.
+    knobs = {"HAKMEM_FREE_POLICY": "batch", "HAKMEM_BIGCACHE": "0", "HAKMEM_BATCH_COUNT": "1"}
     with under_hakmem(binary, library, **knobs) as sites:
         source = open_profile(ProfileRequest(pid=sites.pid, faults=False))
         try:
