@@ -26,6 +26,20 @@ extern struct hak_knob_value hak_config[HAK_KNOB_VALUE_COUNT];
 #define hak_knob(id) (hak_config[HAK_KNOB_##id].value)
 #define hak_knob_at(id, index) (hak_config[HAK_KNOB_##id + (index)].value)
 
+HAK_INLINE double hak_float_of(int64_t bits)
+{
+    double value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+#define hak_knob_float(id) hak_float_of(hak_knob(id))
+
+/* The choices of knobs that several rooms ask for, in the table's order. */
+enum { HAK_LEARN_FROZEN, HAK_LEARN_LEARN, HAK_LEARN_OFF };
+enum { HAK_LOG_OFF, HAK_LOG_WARNINGS, HAK_LOG_ON };
+enum { HAK_SITES_OFF, HAK_SITES_SAMPLED, HAK_SITES_ON };
+
 /* Reads the environment; complains on stderr, one line per bad or unknown name. */
 void hak_config_load(char **environment);
 

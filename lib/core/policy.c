@@ -48,20 +48,13 @@ static uint32_t ace_cap_of(unsigned c, uint32_t size)
     return (uint32_t)(size <= MID_MOST_BYTES ? hak_knob(cap_mid) : hak_knob(cap_large));
 }
 
-static uint32_t permille(int64_t bits)
-{
-    double value;
-    __builtin_memcpy(&value, &bits, sizeof value);
-    return (uint32_t)(value * 1000 + 0.5);
-}
-
 static void fill_ace(struct hak_policy *policy, const uint32_t *size_bytes, unsigned tiny_count,
                      unsigned count)
 {
     for (unsigned c = tiny_count; c < count; c++)
         policy->ace_cap[c] = ace_cap_of(c, size_bytes[c]);
-    policy->w_max_mid_permille = permille(hak_knob(w_max_mid));
-    policy->w_max_large_permille = permille(hak_knob(w_max_large));
+    policy->w_max_mid_permille = (uint32_t)(hak_knob_float(w_max_mid) * 1000 + 0.5);
+    policy->w_max_large_permille = (uint32_t)(hak_knob_float(w_max_large) * 1000 + 0.5);
     policy->mid_dyn1 = (uint32_t)hak_knob(mid_dyn1);
     policy->mmap_threshold = (uint64_t)hak_knob(mmap_threshold);
 }

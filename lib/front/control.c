@@ -35,6 +35,11 @@ uint64_t hak_publish_end(void)
     return version;
 }
 
+void hak_publish_cancel(void)
+{
+    hak_store_release(&publishing, 0);
+}
+
 static int reset_all(void)
 {
     for (uint32_t i = 0; i < HAK_KNOB_VALUE_COUNT; i++)
@@ -84,7 +89,7 @@ HAK_COLD void hak_control_answer(void)
     if (request != page->answered)
         answer(page, request);
     else
-        hak_store_release(&publishing, 0);
+        hak_publish_cancel();
     errno = saved;
 }
 

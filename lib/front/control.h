@@ -25,6 +25,7 @@ void hak_control_answer(void);
  * which publishes them. Never waits: 0 when somebody else is at it. */
 int hak_publish_begin(void);
 uint64_t hak_publish_end(void);
+void hak_publish_cancel(void); /* nothing was changed */
 
 /* The first publication of all, and the one of a forked child. */
 void hak_control_start(void);

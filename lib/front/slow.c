@@ -152,15 +152,21 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
     return hak_sample_direct(answer.class, answer.block, call);
 }
 
+/* What slow paths do for the process, besides what they are for. */
+static void look_around(struct hak_front *front)
+{
+    if (hak_unlikely(hak_control_waits()))
+        hak_control_answer();
+    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
+        hak_tick();
+}
+
 static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
 {
     struct hak_front *front = &hak_front;
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
-    if (hak_unlikely(hak_control_waits()))
-        hak_control_answer();
-    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
-        hak_tick();
+    look_around(front);
     hak_sample_follow_policy();
     if (front->head[class] != NULL) /* filled by the thread's own start */
         return pop(front, class, call);
@@ -183,8 +189,7 @@ void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t sit
 /* A request that no class serves: Big, unless an arm that it is dealt to has a class for it. */
 static void *alloc_above(struct hak_call *call, int *zeroed)
 {
-    if (hak_unlikely(hak_control_waits()))
-        hak_control_answer();
+    look_around(&hak_front);
     if (hak_unlikely(hak_deal_counts_sizes))
         hak_deal_count_size(call->bytes);
     if (hak_likely(!hak_policy_deals(hak_policy_now())) || !hak_deal_concerns(call->bytes))

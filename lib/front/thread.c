@@ -12,6 +12,7 @@
 
 #include "core/config.h"
 #include "front/control.h"
+#include "front/learning.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "os/lock.h"
@@ -64,6 +65,7 @@ static void start_library(void)
     hak_zone_start();
     start_page();
     hak_control_start();
+    hak_learning_show_rest();
     /* As early as can be: prepare handlers run last to first, so that other libraries'
      * may still allocate before ours takes the locks, and their child handlers after. */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
@@ -182,6 +184,7 @@ static void end_thread(void *round)
 
 static void fork_prepare(void)
 {
+    hak_learning_fork_prepare();
     hak_lock_take(&threads.lock);
     hak_sample_fork_prepare();
     hak_pool_fork_prepare();
@@ -210,6 +213,7 @@ static void fork_done(int in_child)
 static void fork_parent(void)
 {
     fork_done(0);
+    hak_learning_fork_done(0);
 }
 
 /* The slabs of the threads that are gone stay as they are: one may have been halfway
@@ -219,5 +223,6 @@ static void fork_child(void)
     fork_done(1);
     hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
     hak_control_fork_child();
+    hak_learning_fork_done(1);
 }
 

@@ -9,6 +9,7 @@
 #include "front/front.h"
 
 #include "core/config.h"
+#include "front/learning.h"
 #include "mid/big.h"
 #include "mid/span.h"
 #include "os/os.h"
@@ -27,6 +28,7 @@ static int is_my_turn(void)
 
 void hak_tick(void)
 {
+    hak_learning_start();
     if (!is_my_turn())
         return;
     hak_pool_size_superslabs();

@@ -201,12 +201,23 @@ def test_the_process_tells_each_change_on_its_stderr(tmp_path: Path) -> None:
         )
 
 
+#: Allocates until its parent has gone.
+CHILD = """
+ready = os.pipe()
+child = os.fork()
+if child == 0:
+    os.write(ready[1], b"r")
+    while os.getppid() != 1:
+        blocks = [libc.malloc(n * 61) for n in range(1, 300)]
+        for block in blocks: libc.free(block)
+    os._exit(0)
+os.read(ready[0], 1)
+"""
+
+
 def test_a_forked_child_is_set_without_its_parent() -> None:
     with puppet() as process:
-        process.do("child = os.fork()\nif child == 0:\n    import time\n    while True: " + (
-            "blocks = [libc.malloc(n * 61) for n in range(1, 300)]; "
-            "[libc.free(b) for b in blocks]; time.sleep(0)"
-        ))  # fmt: skip
+        process.do(CHILD.replace("!= 1", f"== {process.pid}"))
         child = int(process.ask("child"))
         with CountersSource(child) as source, CountersSource(process.pid) as parent:
             applied = set_knob(source, "front_refill=16", wait_s=20)

@@ -1,0 +1,21 @@
+/*
+ * window.h - what the counters have gained from one window to the next, in the shapes that
+ * the learner takes. Owner: the learner thread, under its lock.
+ */
+#ifndef HAK_WINDOW_H
+#define HAK_WINDOW_H
+
+#include "learn/learner.h"
+
+/* From here on the first window runs. */
+void hak_window_begin(void);
+
+/* Ends a window: one entry per Tiny class, and the sizes that were asked for. Returns the
+ * threads that count now. */
+uint32_t hak_window_end(struct hak_ace_class_window *fronts, struct hak_signature *sizes);
+
+/* Moves the pools' caps by the window's hit rates; how many moved. The last call of a
+ * window: the next one runs from here. */
+uint32_t hak_window_move_caps(const struct hak_learner_config *config);
+
+#endif
