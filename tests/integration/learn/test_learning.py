@@ -76,7 +76,7 @@ def is_frozen(counts: dict[str, int]) -> bool:
 
 def thread_names(pid: int) -> list[str]:
     return sorted(
-        open(f"/proc/{pid}/task/{tid}/comm").read().strip()  # noqa: SIM115
+        open(f"/proc/{pid}/task/{tid}/comm").read().strip()
         for tid in os.listdir(f"/proc/{pid}/task")
     )
 
