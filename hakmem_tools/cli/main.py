@@ -23,7 +23,7 @@ COMMANDS = {
     "stat": "Print the counters, now or over an interval.",
     "trace": "Stream rare events: shared_fail, integrity and others.",
     "profile": "Record where allocations come from.",
-    "report": "Read a recorded profile again.",
+    "report": "Read a sweep's or a profile's file again.",
     "diff": "Compare two profiles.",
     "export": "Convert a profile for other tools.",
     "knobs": "List every knob, or a process's effective ones.",

@@ -52,6 +52,10 @@ class Sink:
         """One line of text."""
         self._out.write(text.encode("utf-8", "replace") + b"\n")
 
+    def raw(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self._out.write(data)
+
     def flush(self) -> None:
         """Brings what was written to its reader."""
         self._out.flush()

@@ -120,6 +120,17 @@ class ElfFile:
                 return int(mapping.start - mapping.offset - segment["p_vaddr"] + start)
         return mapping.start - mapping.offset
 
+    def symbol_tables(self) -> list[tuple[bytes, bytes]]:
+        """Entries and names of each symbol table, as they lie in the file. Raises ElfError."""
+        return self._guarded(lambda: list(self._symbol_tables()))
+
+    def _symbol_tables(self) -> Iterator[tuple[bytes, bytes]]:
+        for section in self._elf.iter_sections():
+            if section["sh_type"] in ("SHT_DYNSYM", "SHT_SYMTAB") and section["sh_entsize"]:
+                data = section.data()
+                whole = len(data) - len(data) % section["sh_entsize"]
+                yield data[:whole], self._elf.get_section(section["sh_link"]).data()
+
     def _guarded(self, read: Callable[[], _T]) -> _T:
         from elftools.common.exceptions import ELFError as ToolsError
         from elftools.construct import ConstructError

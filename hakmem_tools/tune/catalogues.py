@@ -236,20 +236,8 @@ def _check_tcmalloc(settings: list[Setting], env: Mapping[str, str], library: st
 
 
 def _check_hakmem(settings: list[Setting], env: Mapping[str, str], space: KnobSpace | None) -> str:
-    if space is None:
-        return ""
-    canonical = {name: knob.env for knob in space.knobs() for name in (knob.env, *knob.aliases)}
-    effective = space.effective(env)
-    for setting in settings:
-        name = canonical.get(setting.variable)
-        if name is None:
-            near = difflib.get_close_matches(setting.variable, canonical, 1)
-            hint = f"; did you mean {near[0]}?" if near else "; see `hakmem knobs`"
-            return f"{setting.variable}: libhakmem has no such knob{hint}"
-        value = effective.get(name)
-        if value is not None and not same_value(setting.asked, value):
-            return f"{setting.variable}={setting.asked}: libhakmem has {value} in force"
-    return ""
+    asked = {setting.variable: setting.asked for setting in settings}
+    return "" if space is None else space.refusal(asked, env)
 
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}

@@ -299,6 +299,8 @@ def result_of(store: Store, follower: Follower | None = None) -> SweepResult:
         metric=plan.metric.name,
         better=plan.metric.better,
         unit=plan.metric.unit,
+        also=[metric.name for metric in plan.also],
+        units={metric.name: metric.unit for metric in plan.also if metric.unit},
         arms=[
             arm_result(plan, arm.name, follower.states.get(arm.name), trials,
                        refused.get(arm.name, ""))

@@ -1,4 +1,4 @@
-"""Takes a metric out of what a program printed: by regular expression or by JSON path.
+"""Takes a metric out of what a program printed or counted: by regex, JSON path or counter's name.
 
 The runner uses it after each run. Pure: text in, number or reason out.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -63,3 +64,29 @@ def _number(metric: Metric, value: object) -> float | str:
     if not math.isfinite(number):
         return f"metric {metric.name}: {str(value)[:60]!r} is not a number"
     return number
+
+
+def counted(metric: Metric, metrics: Mapping[str, float]) -> float | str:
+    """A metric that is one of libhakmem's counters, or why it cannot be had."""
+    value = _of_class(f"counters.{metric.counter}", metrics)
+    if value is None:
+        return f"metric {metric.name}: counter {metric.counter} was not read"
+    return value
+
+
+def _of_class(name: str, metrics: Mapping[str, float]) -> float | None:
+    """A counter by class that never counted (`name[7]`) is 0 if `name` itself was read."""
+    value = metrics.get(name)
+    return 0.0 if value is None and name.partition("[")[0] in metrics else value
+
+
+def share(metric: Metric, metrics: Mapping[str, float]) -> float | str:
+    """A metric made of others: the first over the sum of the rest, or why it cannot be had."""
+    values = []
+    for name in metric.ratio:
+        value = _of_class(name, metrics)
+        if value is None:
+            return f"metric {metric.name}: {name} was not measured"
+        values.append(value)
+    total = sum(values[1:])
+    return values[0] / total if total else f"metric {metric.name}: nothing was counted"

@@ -30,14 +30,18 @@ class PlanError(ValueError):
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
     """One number per run.
 
-    `regex` (its first group) or `json_path` (`a.b.0.c`) takes it from the program's own output;
-    with neither, `name` is one the runner measures itself (wall, user, system, ...).
+    `regex` (its first group) or `json_path` (`a.b.0.c`) takes it from the program's own output,
+    `counter` from libhakmem's counters page (`shared_fail`, `shared_fail[7]` for one class).
+    `ratio` makes one of others: the first over the sum of the rest. With none of these, `name` is
+    one that the runner measures itself (wall, user, system, ...).
     """
 
     name: str
     better: str = "lower"
     regex: str = ""
     json_path: str = ""
+    counter: str = ""
+    ratio: tuple[str, ...] = ()
     unit: str = ""
 
     @property
@@ -173,8 +177,8 @@ def check_metric(metric: Metric) -> None:
 
     if metric.better not in ("lower", "higher"):
         raise PlanError(f"metric.better={metric.better!r}: allowed is 'lower' or 'higher'")
-    if metric.regex and metric.json_path:
-        raise PlanError(f"metric {metric.name!r}: give regex or json, not both")
+    if sum(map(bool, (metric.regex, metric.json_path, metric.counter, metric.ratio))) > 1:
+        raise PlanError(f"metric {metric.name!r}: give one of regex, json, counter and ratio")
     if metric.regex:
         try:
             groups = re.compile(metric.regex).groups
@@ -184,10 +188,13 @@ def check_metric(metric: Metric) -> None:
             raise PlanError(
                 f"metric.regex={metric.regex!r}: put the number in parentheses: 'ops: ([0-9.]+)'"
             )
-    elif not metric.from_output and metric.name not in BUILTIN_METRICS:
+    elif metric.ratio:
+        if len(metric.ratio) < 2:
+            raise PlanError(f"metric {metric.name!r}: ratio needs a numerator and what it is of")
+    elif not (metric.from_output or metric.counter or metric.name in BUILTIN_METRICS):
         raise PlanError(
-            f"metric {metric.name!r} is not measured by the runner: give a regex or json path for"
-            f" it, or use one of {', '.join(BUILTIN_METRICS)}"
+            f"metric {metric.name!r} is not measured by the runner: give a regex, a json path or a"
+            f" counter for it, or use one of {', '.join(BUILTIN_METRICS)}"
         )
 
 

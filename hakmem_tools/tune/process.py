@@ -24,8 +24,8 @@ from hakmem_tools.tune.watchdog import Watchdog
 
 # Descriptor 3 is the gate; on 4 the inner shell says its number once it has come up. A closed gate
 # (the runner died) ends it. The outer shell is killed then, so that the inner one becomes our own
-# child. Why two: the kernel starts a child's peak memory at that of the process that spawned it. The
-# inner shell was forked by one of two megabytes, so the peak reported is the command's own.
+# child. Why two: the kernel starts a child's peak memory at that of the process that spawned it.
+# The inner shell was forked by one of two megabytes, so the peak reported is the command's own.
 # Arguments: directory, NAME=VALUE..., --, command.
 _GATE = (
     '( read -r me _ </proc/self/stat; echo "$me" >&4; read -r _ <&3 || exit 125; exec 3<&- 4>&-;'
@@ -54,6 +54,10 @@ class Ended(NamedTuple):
     rss: tuple[RssSample, ...]
 
 
+class Interrupted(Exception):
+    """Someone asked for the run to end at once: the process is killed, and nothing is accounted."""
+
+
 class Child:
     """A process at its gate. Call `release`, then `wait`; `kill` at any time; `close` always."""
 
@@ -69,10 +73,12 @@ class Child:
         watchdog: Watchdog | None = None,
         sample_seconds: float = 0.05,
         on_sample: Callable[[int], None] | None = None,
+        interrupt: int = -1,
     ) -> None:
         self._watchdog = watchdog
         self._interval = max(sample_seconds, 0.005)
         self._on_sample = on_sample
+        self._interrupt = interrupt
         self._samples: list[RssSample] = []
         self._reaped = False
         self.started = 0.0
@@ -120,15 +126,20 @@ class Child:
     def watch_until(self, deadline: float, *others: int) -> bool:
         """Sample memory until the process ends, one of `others` is readable, or the deadline.
 
-        `deadline` is on `time.perf_counter`'s clock. True if the process has ended.
+        `deadline` is on `time.perf_counter`'s clock. True if the process has ended. Raises
+        Interrupted when the descriptor `interrupt` becomes readable.
         """
         poller = select.poll()
+        if self._interrupt >= 0:
+            poller.register(self._interrupt, select.POLLIN)
         for descriptor in (self._pidfd, *others):
             poller.register(descriptor, select.POLLIN)
         pause = _FIRST_SAMPLE
         while True:
             left = deadline - time.perf_counter()
             ready = {descriptor for descriptor, _ in poller.poll(max(0.0, min(pause, left)) * 1e3)}
+            if self._interrupt in ready:
+                raise Interrupted
             if ready or left <= 0:
                 return self._pidfd in ready
             self._sample()

@@ -1,7 +1,8 @@
 """Where libhakmem's own tables and counters plug into the tuning way.
 
-The experiment and the runner take these from outside; without them everything works except what
-only the library can tell. Nothing here is implemented by the tuning way itself.
+`libhakmem` implements these for the library of this installation; catalogues, runner and search
+take them from outside, and tests put stand-ins there. Without them everything works except what
+only the library can tell.
 """
 
 from __future__ import annotations
@@ -9,47 +10,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-
-class KnobRange(Protocol):
-    """One knob as the library describes it; `minimum` and `maximum` are None when it has none."""
-
-    @property
-    def env(self) -> str:
-        """Its environment variable."""
-
-    @property
-    def aliases(self) -> Sequence[str]:
-        """Older names that still work."""
-
-    @property
-    def default(self) -> str:
-        """Its default as text."""
-
-    @property
-    def minimum(self) -> float | None:
-        """Smallest value allowed."""
-
-    @property
-    def maximum(self) -> float | None:
-        """Largest value allowed."""
-
-    @property
-    def choices(self) -> Sequence[str]:
-        """The values allowed for an enumeration, else empty."""
+from hakmem_tools.model.descriptors import Knob
 
 
 class KnobSpace(Protocol):
-    """The library's knobs, and what a process really runs with."""
+    """The library's knobs, and whether an environment's settings are in force."""
 
-    def knobs(self) -> Sequence[KnobRange]:
+    def knobs(self) -> Sequence[Knob]:
         """Every knob of the library."""
 
-    def effective(self, env: Mapping[str, str]) -> Mapping[str, str]:
-        """Values in force in a process of that environment, by environment variable."""
+    def refusal(self, asked: Mapping[str, str], env: Mapping[str, str]) -> str:
+        """Why a setting of `asked` would not be in force under `env`, in one line, or ''."""
+
+
+class CountersHandle(Protocol):
+    """The counters page of one process, held open beyond the process's end."""
+
+    def final(self) -> Mapping[str, float]:
+        """All counters by name after the process has ended; empty if they are gone."""
+
+    def close(self) -> None:
+        """Let go of the page."""
 
 
 class CountersReader(Protocol):
-    """Reads the counters page of a running process."""
+    """Finds the counters pages of running processes."""
 
-    def read(self, pid: int) -> Mapping[str, float] | None:
-        """All counters by name, or None while the process has no page."""
+    def open(self, pid: int) -> CountersHandle | None:
+        """The page of a process, or None while it has none."""

@@ -75,6 +75,8 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     better: str
     unit: str
+    also: Sequence[str]
+    units: Mapping[str, str]
     arms: Sequence[ArmResult]
     reference_metrics: Mapping[str, Summary]
     reference_runs: int

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from typing import IO
 
 from hakmem_tools.model.trial import Arm, Status, Trial, TrialKey
-from hakmem_tools.tune.extract import extract
+from hakmem_tools.tune.extract import counted, extract, share
 from hakmem_tools.tune.perf import Counters
 from hakmem_tools.tune.plan import Plan
 from hakmem_tools.tune.process import Child, Ended
-from hakmem_tools.tune.protocols import CountersReader
+from hakmem_tools.tune.protocols import CountersHandle, CountersReader
 from hakmem_tools.tune.serving import Serving, ServingError
 from hakmem_tools.tune.watchdog import Watchdog
 
@@ -44,21 +44,26 @@ class Runner:
         self._base = {**(os.environ if base is None else base), **plan.env}
         self._counters = counters
         self._watchdog = Watchdog()
-        self._last_counters: Mapping[str, float] = {}
+        self._pages: dict[int, CountersHandle] = {}
+        self._interrupt = os.eventfd(0, os.EFD_CLOEXEC)
 
     def __enter__(self) -> Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._watchdog.close()
+        os.close(self._interrupt)
+
+    def interrupt(self) -> None:
+        """End the run that is going on, and any later one; callable from another thread."""
+        os.eventfd_write(self._interrupt, 1)
 
     def run(self, arm: Arm, key: TrialKey) -> Trial:
         """One run of the plan's command under `arm`; a failure is a trial too, never an exception.
 
-        KeyboardInterrupt passes through after the process group is gone.
+        KeyboardInterrupt and Interrupted pass through after the process group is gone.
         """
         started_ns = time.time_ns()
-        self._last_counters = {}
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
             try:
                 if self.plan.server is None:
@@ -69,8 +74,7 @@ class Runner:
                 return self._trial(arm, key, started_ns, Status.FAILED, str(error))
             metrics, missing = _process_metrics(ended)
             _take(metrics, missing, counts)
-            for name, value in self._last_counters.items():
-                metrics[f"counters.{name}"] = value
+            self._take_counters(metrics, missing)
             if status is Status.OK:
                 status, detail = self._from_output(_tail_text(output), metrics, missing)
             if status is not Status.OK:
@@ -146,20 +150,38 @@ class Runner:
         return Child(
             command, env=self._base, extra=arm.env, cwd=self.plan.cwd, stdout=output.fileno(),
             stderr=messages.fileno(), watchdog=self._watchdog,
-            sample_seconds=self.plan.rss_seconds, on_sample=self._read_counters,
+            sample_seconds=self.plan.rss_seconds, on_sample=self._open_page,
+            interrupt=self._interrupt,
         )  # fmt: skip
 
-    def _read_counters(self, pid: int) -> None:
-        """Keep the latest reading: the page ends with its process."""
-        if self._counters is not None:
-            self._last_counters = self._counters.read(pid) or self._last_counters
+    def _open_page(self, pid: int) -> None:
+        """Take hold of the process's counters page once it is there; it outlives the process."""
+        if self._counters is not None and pid not in self._pages:
+            page = self._counters.open(pid)
+            if page is not None:
+                self._pages[pid] = page
+
+    def _take_counters(self, metrics: dict[str, float], missing: dict[str, str]) -> None:
+        """Final counts of the measured process: the first whose page was found."""
+        for number, page in enumerate(self._pages.values()):
+            if number == 0:
+                for name, value in page.final().items():
+                    metrics[f"counters.{name}"] = value
+            page.close()
+        if self._counters is not None and not self._pages:
+            missing["counters"] = "no counters page: libhakmem is not loaded, or too short a run"
+        self._pages.clear()
 
     def _from_output(
         self, text: str, metrics: dict[str, float], missing: dict[str, str]
     ) -> tuple[Status, str]:
         """Fill in the metrics that the program prints; without the main one the run has failed."""
         for metric in (self.plan.metric, *self.plan.also):
-            if metric.from_output:
+            if metric.ratio:
+                _take(metrics, missing, {metric.name: share(metric, metrics)})
+            elif metric.counter:
+                _take(metrics, missing, {metric.name: counted(metric, metrics)})
+            elif metric.from_output:
                 _take(metrics, missing, {metric.name: extract(metric, text)})
         name = self.plan.metric.name
         if name not in metrics:

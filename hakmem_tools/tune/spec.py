@@ -32,7 +32,15 @@ _TOP = {
     "arm": list, "knobs": dict, "metric": dict, "also": list, "server": dict, "limits": dict,
     "verdict": dict, "perf": list, "rss_seconds": _NUMBER, "seed": int,
 }  # fmt: skip
-_METRIC = {"name": str, "better": str, "regex": str, "json": str, "unit": str}
+_METRIC = {
+    "name": str,
+    "better": str,
+    "regex": str,
+    "json": str,
+    "counter": str,
+    "ratio": list,
+    "unit": str,
+}
 _SERVER = {
     "command": (str, list), "ready_port": int, "ready_regex": str, "ready_seconds": _NUMBER,
     "stop_signal": str, "stop_seconds": _NUMBER,
@@ -148,6 +156,7 @@ def _arms(table: Mapping[str, Any]) -> tuple[Arm, ...]:
 def _metric(where: str, value: object) -> Metric:
     entry = dict(_table(where, value, _METRIC))
     entry["json_path"] = entry.pop("json", "")
+    entry["ratio"] = _strings(f"{where}.ratio", entry.pop("ratio", []))
     if "name" not in entry:
         raise PlanError(f"{where}.name is missing")
     return Metric(**entry)

@@ -192,10 +192,12 @@ static void fork_prepare(void)
     hak_ace_fork_prepare();
     hak_big_fork_prepare();
     hak_zone_fork_prepare();
+    hak_lock_forking = 1;
 }
 
 static void fork_done(int in_child)
 {
+    hak_lock_forking = 0;
     hak_zone_fork_done(in_child);
     hak_big_fork_done(in_child);
     hak_ace_fork_done(in_child);

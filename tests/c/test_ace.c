@@ -7,7 +7,9 @@
 static struct hak_block counts;
 
 static unsigned refill(unsigned class, unsigned seat, unsigned want, void **list) {
-    return hak_ace_refill(class, seat, &counts, want, list);
+    struct hak_ace_request request = {class, hak_classes.size[class], seat, want, &counts};
+    void *larger;
+    return hak_ace_refill(&request, list, &larger);
 }
 
 /* `count` blocks of the class, by as many refills as it takes. */

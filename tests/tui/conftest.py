@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+import textual.app
+import textual.pilot
+
+#: Rounds of the loop without anything to do, before the app counts as idle.
+_QUIET_ROUNDS = 4
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,3 +24,19 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")
+
+
+async def _until_idle(min_sleep: float = 0, max_sleep: float = 1) -> None:
+    """Returns when the loop has nothing to do; Textual's own guesses it from the CPU time."""
+    loop = asyncio.get_running_loop()
+    quiet = 0
+    while quiet < _QUIET_ROUNDS:
+        await asyncio.sleep(0)
+        quiet = 0 if loop._ready else quiet + 1  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _idle_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause ends with the work and not with a span of time, on a busy machine too."""
+    monkeypatch.setattr(textual.pilot, "wait_for_idle", _until_idle)
+    monkeypatch.setattr(textual.app, "wait_for_idle", _until_idle)

@@ -187,6 +187,25 @@ _CLASS_COUNTERS = (
 )  # fmt: skip
 
 
+#: The descriptors of the invented library: the pictures owe nothing to the tables of ours.
+TEXTS = {
+    "knobs": (
+        "name\tenv\taliases\ttype\tchoices\tunit\tdefault\tmin\tmax\tscope\tcount\tdoc\n"
+        "mode\tHAKMEM_MODE\t\tenum\tfast|balanced\t\t1\t0\t1\tboot\t1\tpreset of knob values\n"
+    ),
+    "modes": "mode\tknob\tvalue\n",
+    "counters": "name\tshape\tunit\tkind\tdoc\n"
+    + "".join(
+        f"{name}\t{shape}\t{'bytes' if name.endswith('bytes') else 'events'}"
+        f"\t{'gauge' if name in GAUGES else 'counter'}\tan invented counter\n"
+        for shape, names in (("scalar", _SCALARS), ("class", _CLASS_COUNTERS))
+        for name in names
+    ),
+    "probes": "provider\tname\targs\tdoc\nhakmem\tshared_fail\tclass reason active cap\ta fail\n",
+    "codes": "group\tname\tvalue\ttext\tmeaning\nFAIL\tSOFT_CAP\t1\tsoft_cap\tthe cap\n",
+}
+
+
 class FakeSource:
     """Plays `seconds` of a World; then it repeats the last snapshot, or the target ends."""
 

@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hakmem_tools.native.library import open_library
 from hakmem_tools.observe.replay import Recorder
-from tests.tui.fake_source import PID, FakeSource
+from tests.tui.fake_source import PID, TEXTS, FakeSource
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "screenshot"
 
@@ -19,10 +18,9 @@ def screenshot(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def record(path: Path, seconds: int) -> None:
-    """A recording of the scripted process, under this library's descriptors."""
+    """A recording of the scripted process, under its own descriptors."""
     source = FakeSource(seconds)
-    texts = open_library().texts
-    with Recorder(path, pid=PID, command="redis-server *:6379", texts=texts) as recorder:
+    with Recorder(path, pid=PID, command="redis-server *:6379", texts=TEXTS) as recorder:
         for _ in range(seconds):
             recorder.snapshot(source.snapshot())
             for event in source.events(0):

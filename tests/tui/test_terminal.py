@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from tests.tui.terminal import ROOT, terminal
+from tests.tui.terminal import ROOT, Tmux, terminal, tmux_server
 
 SIZES = pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 50)])
 
 
+@pytest.fixture(scope="module")
+def tmux() -> Iterator[Tmux]:
+    """One server for all tests of this file."""
+    with tmux_server() as server:
+        yield server
+
+
 @SIZES
-def test_the_screens_fill_a_real_terminal_and_q_gives_it_back(width: int, height: int) -> None:
-    with terminal(width, height, "--failing") as pane:
+def test_the_screens_fill_a_real_terminal_and_q_gives_it_back(
+    tmux: Tmux, width: int, height: int
+) -> None:
+    with terminal(tmux, width, height, "--failing") as pane:
         text = pane.wait_for("● live", "Memory", "Traffic", "Shared pool", "Alarms", "q quit")
         rows = text.rstrip("\n").split("\n")
         assert len(rows) == height
@@ -36,8 +46,8 @@ def test_the_screens_fill_a_real_terminal_and_q_gives_it_back(width: int, height
 
 
 @SIZES
-def test_ctrl_c_gives_the_terminal_back_with_code_130(width: int, height: int) -> None:
-    with terminal(width, height) as pane:
+def test_ctrl_c_gives_the_terminal_back_with_code_130(tmux: Tmux, width: int, height: int) -> None:
+    with terminal(tmux, width, height) as pane:
         pane.wait_for("● live")
         pane.keys("C-c")
         assert pane.exit_code() == 130
@@ -45,16 +55,18 @@ def test_ctrl_c_gives_the_terminal_back_with_code_130(width: int, height: int) -
 
 
 @SIZES
-def test_without_privilege_one_line_says_what_is_missing(width: int, height: int) -> None:
-    with terminal(width, height, "--counters") as pane:
+def test_without_privilege_one_line_says_what_is_missing(
+    tmux: Tmux, width: int, height: int
+) -> None:
+    with terminal(tmux, width, height, "--counters") as pane:
         text = pane.wait_for("missing: events and stacks", "source counters", "(+1 more: ?)")
         assert text.count("missing:") == 1
         pane.keys("3")
         pane.wait_for("The counters page carries no events", "lost —")
 
 
-def test_a_target_that_ended_leaves_its_last_data_until_q() -> None:
-    with terminal(80, 24, "--ends", "--seconds", "5") as pane:
+def test_a_target_that_ended_leaves_its_last_data_until_q(tmux: Tmux) -> None:
+    with terminal(tmux, 80, 24, "--ends", "--seconds", "5") as pane:
         text = pane.wait_for("■ ended", "process 4242 has ended; the last data stay")
         assert "new SuperSlab" in text
         pane.keys("2")
@@ -63,8 +75,8 @@ def test_a_target_that_ended_leaves_its_last_data_until_q() -> None:
         assert pane.exit_code() == 0
 
 
-def test_a_pause_holds_the_figures_and_says_so() -> None:
-    with terminal(80, 24, "--seconds", "100000") as pane:
+def test_a_pause_holds_the_figures_and_says_so(tmux: Tmux) -> None:
+    with terminal(tmux, 80, 24, "--seconds", "100000") as pane:
         pane.wait_for("● live", "allocs")
         pane.keys("p")
         held = pane.wait_for("‖ paused")
@@ -74,8 +86,8 @@ def test_a_pause_holds_the_figures_and_says_so() -> None:
         )
 
 
-def test_a_filter_is_typed_in_a_real_terminal() -> None:
-    with terminal(80, 24, "--failing") as pane:
+def test_a_filter_is_typed_in_a_real_terminal(tmux: Tmux) -> None:
+    with terminal(tmux, 80, 24, "--failing") as pane:
         pane.wait_for("● live")
         pane.keys("3", "f")
         pane.wait_for("filter:")
@@ -85,8 +97,8 @@ def test_a_filter_is_typed_in_a_real_terminal() -> None:
         assert "shared_fail" in text
 
 
-def test_a_terminal_that_grows_gets_the_wide_overview_and_back() -> None:
-    with terminal(80, 24) as pane:
+def test_a_terminal_that_grows_gets_the_wide_overview_and_back(tmux: Tmux) -> None:
+    with terminal(tmux, 80, 24) as pane:
         pane.wait_for("● live", "Shared pool")
         assert "Latest events" not in pane.text()
         pane.resize(200, 50)
@@ -96,8 +108,15 @@ def test_a_terminal_that_grows_gets_the_wide_overview_and_back() -> None:
         assert max(len(row) for row in text.split("\n")) <= 80
 
 
-def test_a_source_that_does_not_open_is_one_line_on_the_restored_terminal() -> None:
-    with terminal(80, 24, "--refuse") as pane:
+def test_a_terminal_that_goes_away_ends_the_app(tmux: Tmux) -> None:
+    with terminal(tmux, 80, 24, "--seconds", "100000") as pane:
+        pane.wait_for("● live", "allocs")
+        assert len(pane.processes()) == 2
+        assert pane.close() == []
+
+
+def test_a_source_that_does_not_open_is_one_line_on_the_restored_terminal(tmux: Tmux) -> None:
+    with terminal(tmux, 80, 24, "--refuse") as pane:
         assert pane.exit_code() == 4
         text = pane.text()
         assert "hakmem: process 4242 belongs to somebody else; run as root" in text

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
 from hakmem_tools.observe.source import Source
 from hakmem_top import messages
 from hakmem_top.actions import KeyActions
+from hakmem_top.driver import TopDriver
 from hakmem_top.keys import KEYS
 from hakmem_top.moment import Moment, Watch
 from hakmem_top.screens.base import TopScreen
@@ -86,6 +89,11 @@ class HakmemTop(KeyActions):
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         self.theme = preferred(environ)
+
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's choice, but a terminal that goes away must not hold us."""
+        chosen = super().get_driver_class()
+        return TopDriver if chosen is LinuxDriver else chosen
 
     @property
     def moment(self) -> Moment:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from rich.cells import cell_len
 
 from hakmem_top import units
-from hakmem_top.lines import Line, Span, clip, fit, width_of, wrap
+from hakmem_top.lines import Line, Span, clip, fit, left, width_of, wrap
 from hakmem_top.moment import ATTACHING, ENDED, FAILED, Moment
 from hakmem_top.present import reasons
 
@@ -77,7 +77,7 @@ def banner(moment: Moment, width: int) -> Line:
     for more in advice:
         if cell_len(text + more) <= width:
             text += more
-    return fit([Span(text)], width)
+    return [Span(left(text, width), "plain")]
 
 
 def status(moment: Moment, width: int) -> Line:

@@ -1,7 +1,7 @@
 """Styled text without a terminal: spans, lines, and how they are cut, padded and joined.
 
-Used by panels.py and tables.py to build, and by widgets/ to draw. Pure: a tone is a name; the
-stylesheet gives it a colour, and each tone that matters also has a word or a sign.
+Used by panels.py and tables.py to build, and by widgets/ to draw. Pure: a tone is a name;
+themes.py gives it a colour, and each tone that matters also has a word or a sign.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
-#: Every tone there is; the stylesheet has a `.tone--NAME` rule for each.
+#: Every tone there is; themes.py gives each a style.
 TONES = (
     "value",  # a figure
     "strong",  # the figure that matters most in its place

@@ -1,14 +1,21 @@
 """The two palettes, and which one a terminal gets first.
 
-Used by the app; the stylesheet speaks of these names only. Every text colour has a contrast of
+Used by the app, the stylesheet and widgets/line_view.py. Every text colour has a contrast of
 at least 4.5 to 1 against its background (tests/tui checks it).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
+from rich.style import Style
 from textual.theme import Theme
+
+from hakmem_top.lines import TONES
+
+#: Tones that are set in bold.
+_BOLD = ("strong", "alarm", "key", "chosen")
 
 
 def _theme(name: str, dark: bool, **colours: str) -> Theme:
@@ -70,6 +77,20 @@ LIGHT = _theme(
     key="#1c5aa0",
     chosen="#0c1013",
 )
+
+
+@cache
+def _styles(name: str) -> Mapping[str, Style]:
+    colours = next(theme for theme in (DARK, LIGHT) if theme.name == name).variables
+    styles = {
+        tone: Style(color=colours[f"tone-{tone}"], bold=tone in _BOLD or None) for tone in TONES
+    }
+    return {**styles, "plain": Style.null()}
+
+
+def tone_styles(theme: Theme) -> Mapping[str, Style]:
+    """The style of each tone; `plain` leaves the text in its widget's own colour."""
+    return _styles(theme.name)
 
 
 def preferred(environ: Mapping[str, str]) -> str:

@@ -39,21 +39,28 @@ class Attachment:
 
     def close(self) -> None:
         """Detaches; no function runs any more when it returns. May be called twice."""
-        descriptors, self.descriptors = self.descriptors, []
-        # Each close waits for a grace period of the kernel, about 80 ms; these can be shared.
-        threads = [threading.Thread(target=os.close, args=(number,)) for number in descriptors[1:]]
-        for thread in threads:
-            thread.start()
-        for number in descriptors[:1]:
-            os.close(number)
-        for thread in threads:
-            thread.join()
+        close_together(self.descriptors)
 
     def __enter__(self) -> Attachment:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def close_together(descriptors: list[int]) -> None:
+    """Closes all and empties the list. Each close waits for a grace period of the kernel, about
+    80 ms; these can be shared.
+    """
+    closing = descriptors[:]
+    descriptors.clear()
+    threads = [threading.Thread(target=os.close, args=(number,)) for number in closing[1:]]
+    for thread in threads:
+        thread.start()
+    for number in closing[:1]:
+        os.close(number)
+    for thread in threads:
+        thread.join()
 
 
 def choose_tier(wanted: Tier | None = None) -> Tier:
@@ -87,7 +94,7 @@ def attach(
             attachment.site_count += len(function.sites)
     except OSError as error:
         attachment.close()
-        _tell(error, pid)
+        tell_refusal(error, pid)
     except BaseException:
         attachment.close()
         raise
@@ -133,7 +140,8 @@ def _lasting_name(file: int, path: str) -> str:
         return path
 
 
-def _tell(error: OSError, pid: int | None) -> NoReturn:
+def tell_refusal(error: OSError, pid: int | None) -> NoReturn:
+    """Raises TargetGone or SourceUnavailable for what the kernel answered."""
     if error.errno == errno.ESRCH:
         raise TargetGone(f"process {pid} has ended") from None
     if error.errno in (errno.EPERM, errno.EACCES):

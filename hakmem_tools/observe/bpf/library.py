@@ -74,14 +74,14 @@ def open_library_file(path: Path | str) -> LibraryFile:
         raise SourceUnavailable(f"{path}: {error.strerror}") from None
 
 
-def open_mapped_library(pid: int) -> LibraryFile:
-    """The very file with hakmem's probes that a process has mapped, wherever it lies now.
+def open_mapped_library(pid: int, provider: str = "hakmem") -> LibraryFile:
+    """The very file with a provider's probes that a process has mapped, wherever it lies now.
 
     Raises SourceUnavailable without one, NoSuchProcess, NotPermitted, TargetGone.
     """
     with Process(pid) as process:
         try:
-            found = find_mapped(process)
+            found = find_mapped(process, provider)
             descriptor = os.open(found.path, os.O_RDONLY | os.O_CLOEXEC)
         except ElfError as error:
             raise SourceUnavailable(str(error)) from None

@@ -130,13 +130,13 @@ class Program:
 
         From the lines of /proc/self/fdinfo; a function that was loaded anew begins at 0.
         """
-        totals = {"run_time_ns": 0, "recursion_misses": 0}
-        for function in self._module.funcs.values():
-            lines = Path(f"/proc/self/fdinfo/{function.fd}").read_text().splitlines()
-            for name, _, value in (line.partition(":") for line in lines):
-                if name in totals:
-                    totals[name] += int(value)
-        return totals["run_time_ns"], totals["recursion_misses"]
+        facts = [_run_facts(function.fd) for function in self._module.funcs.values()]
+        return sum(row[0] for row in facts), sum(row[2] for row in facts)
+
+    def runs(self, function: str) -> tuple[int, int]:
+        """Nanoseconds and runs of one loaded function; 0 unless the kernel measures it."""
+        run_ns, runs, _ = _run_facts(self._module.funcs[function.encode()].fd)
+        return run_ns, runs
 
     def close(self) -> None:
         """Frees programs and maps; may be called twice."""
@@ -145,6 +145,16 @@ class Program:
             atexit.unregister(self._module.cleanup)
             self._module.cleanup()
             self._module = None
+
+
+def _run_facts(descriptor: int) -> tuple[int, int, int]:
+    """A loaded function's nanoseconds, runs, and runs that the kernel skipped."""
+    facts = {"run_time_ns": 0, "run_cnt": 0, "recursion_misses": 0}
+    lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    for name, _, value in (line.partition(":") for line in lines):
+        if name in facts:
+            facts[name] = int(value)
+    return facts["run_time_ns"], facts["run_cnt"], facts["recursion_misses"]
 
 
 def _compile(bcc: ModuleType, text: str) -> Any:

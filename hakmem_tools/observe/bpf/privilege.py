@@ -10,7 +10,11 @@ import errno
 import os
 from pathlib import Path
 
-from hakmem_tools.observe.bpf.syscall import TRACE_UPROBE_MULTI, load_trivial_program
+from hakmem_tools.observe.bpf.syscall import (
+    TRACE_UPROBE_MULTI,
+    TRACE_UPROBE_SESSION,
+    load_trivial_program,
+)
 from hakmem_tools.observe.source import SourceUnavailable
 
 #: Capability -> its bit in CapEff.
@@ -63,8 +67,17 @@ def _refusal(error: OSError) -> str:
 
 def has_multi_uprobes() -> bool:
     """Whether programs for uprobe_multi links load (Linux 6.6 or newer)."""
+    return _loads(TRACE_UPROBE_MULTI)
+
+
+def has_session_uprobes() -> bool:
+    """Whether one program can run at the entry and at chosen returns (Linux 6.13 or newer)."""
+    return _loads(TRACE_UPROBE_SESSION)
+
+
+def _loads(attach_type: int) -> bool:
     try:
-        os.close(load_trivial_program(TRACE_UPROBE_MULTI))
+        os.close(load_trivial_program(attach_type))
     except OSError:
         return False
     return True

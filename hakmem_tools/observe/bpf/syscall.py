@@ -8,21 +8,25 @@ or raises OSError; nothing else is kept.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import platform
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 # Numbers of x86-64's system calls, of bpf()'s commands and of its program and attach types.
 _NR_PERF_EVENT_OPEN = 298
 _NR_BPF = 321
 _BPF_PROG_LOAD = 5
+_BPF_MAP_LOOKUP_BATCH = 24
 _BPF_LINK_CREATE = 28
 _BPF_ENABLE_STATS = 32
 _PROG_TYPE_KPROBE = 2
 TRACE_UPROBE_MULTI = 48
+TRACE_UPROBE_SESSION = 57
+_MULTI_RETURN = 1  # BPF_F_UPROBE_MULTI_RETURN
 _STATS_RUN_TIME = 0
 
 _PERF_IOC_ENABLE = 0x2400
@@ -82,31 +86,99 @@ def load_trivial_program(attach_type: int = 0) -> int:
 
 
 def create_multi_link(
-    program: int, path: str, sites: Sequence[tuple[int, int]], pid: int | None
+    program: int,
+    path: str,
+    sites: Sequence[tuple[int, int]],
+    pid: int | None,
+    *,
+    cookies: Sequence[int] = (),
+    attach_type: int = TRACE_UPROBE_MULTI,
+    at_return: bool = False,
 ) -> int:
     """One link from a program to many sites of a file, each (file offset, semaphore's or 0).
 
-    With a pid (as our namespace numbers it) no other process meets the breakpoints.
+    With a pid (as our namespace numbers it) no other process meets the breakpoints. `cookies`
+    tell the program its sites apart. `at_return` runs it where the function returns, instead of
+    at the site.
     """
     count = len(sites)
     name = ctypes.create_string_buffer(os.fsencode(path))
     offsets = (ctypes.c_uint64 * count)(*(offset for offset, _ in sites))
+    given = (ctypes.c_uint64 * count)(*cookies)
     semaphores = (ctypes.c_uint64 * count)(*(semaphore for _, semaphore in sites))
     attributes = struct.pack(
         "<IIIIQQQQIII4x",
         program,
         0,
-        TRACE_UPROBE_MULTI,
+        attach_type,
         0,
         ctypes.addressof(name),
         ctypes.addressof(offsets),
         ctypes.addressof(semaphores) if any(semaphores) else 0,
-        0,
+        ctypes.addressof(given) if cookies else 0,
         count,
-        0,
+        _MULTI_RETURN if at_return else 0,
         pid or 0,
     )
     return _bpf(_BPF_LINK_CREATE, attributes)
+
+
+def map_items(
+    descriptor: int, key_bytes: int, value_bytes: int, batch: int = 4096
+) -> Iterator[tuple[memoryview, memoryview]]:
+    """All entries of a hash map, some thousand at a time: their keys and their values, packed.
+
+    The views are used again for the next batch. Raises OSError.
+    """
+    while True:
+        try:
+            yield from _map_batches(descriptor, key_bytes, value_bytes, batch)
+            return
+        except _BucketTooLarge:
+            batch *= 4  # nothing has been given out of the first batch
+
+
+class _BucketTooLarge(Exception):
+    """More entries share one bucket of the map than a batch has room for."""
+
+
+def _map_batches(
+    descriptor: int, key_bytes: int, value_bytes: int, batch: int
+) -> Iterator[tuple[memoryview, memoryview]]:
+    keys = ctypes.create_string_buffer(key_bytes * batch)
+    values = ctypes.create_string_buffer(value_bytes * batch)
+    place = ctypes.create_string_buffer(max(8, key_bytes))
+    started = 0
+    while True:
+        attributes = ctypes.create_string_buffer(
+            struct.pack(
+                "<QQQQIIQQ",
+                ctypes.addressof(place) if started else 0,
+                ctypes.addressof(place),
+                ctypes.addressof(keys),
+                ctypes.addressof(values),
+                batch,
+                descriptor,
+                0,
+                0,
+            ),
+            56,
+        )
+        ended = False
+        try:
+            _syscall(_NR_BPF, _BPF_MAP_LOOKUP_BATCH, attributes, len(attributes))
+        except FileNotFoundError:
+            ended = True
+        except OSError as error:
+            if error.errno == errno.ENOSPC and not started:
+                raise _BucketTooLarge from None
+            raise
+        (count,) = struct.unpack_from("<I", attributes, 32)
+        if count:
+            yield memoryview(keys)[: count * key_bytes], memoryview(values)[: count * value_bytes]
+        if ended:
+            return
+        started = 1
 
 
 def enable_run_time_stats() -> int:

@@ -10,12 +10,18 @@ from collections.abc import Sequence
 
 from hakmem_tools.model.trial import Trial
 from hakmem_tools.tune.result import SweepResult
+from hakmem_tools.tune.verdict import Rules
 
 FORMATS = ("terminal", "markdown", "json", "csv", "html")
 
 
-def render(kind: str, result: SweepResult, trials: Sequence[Trial] = ()) -> str:
-    """The result as text in one of `FORMATS`; raises ValueError for another."""
+def render(
+    kind: str, result: SweepResult, trials: Sequence[Trial] = (), rules: Rules | None = None
+) -> str:
+    """The result as text in one of `FORMATS`; raises ValueError for another.
+
+    `trials` are drawn or listed by html and csv; `rules` (the defaults if None) are drawn by html.
+    """
     if kind == "terminal":
         from hakmem_tools.tune.report.terminal import terminal
 
@@ -35,5 +41,5 @@ def render(kind: str, result: SweepResult, trials: Sequence[Trial] = ()) -> str:
     if kind == "html":
         from hakmem_tools.tune.report.html import page
 
-        return page(result, trials)
+        return page(result, trials, rules)
     raise ValueError(f"format {kind!r}: allowed are {', '.join(FORMATS)}")

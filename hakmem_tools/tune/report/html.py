@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from hakmem_tools.model.trial import Phase, Trial
 from hakmem_tools.tune.report import plots, words
-from hakmem_tools.tune.report.markdown import unit_of
 from hakmem_tools.tune.result import SweepResult
 from hakmem_tools.tune.verdict import Rules
 
@@ -55,11 +54,12 @@ def page(result: SweepResult, trials: Sequence[Trial], rules: Rules | None = Non
         f"{html.escape(result.metric)}, {result.better} is better; effects are against"
         f" <code>{html.escape(result.reference)}</code></p>",
         _verdicts(result),
+        _asked(result),
         "<h2>Effects</h2>",
         plots.effects(words.sorted_arms(result), bands),
         f'<p class="rules">{html.escape(result.rules)}</p>',
         "<h2>Every run</h2>",
-        plots.points(names, measured, result.metric, unit_of(result, result.metric)),
+        plots.points(names, measured, result.metric, words.unit_of(result, result.metric)),
         "<h2>Memory</h2>",
         plots.memory(names, measured),
         "<h2>All metrics</h2>",
@@ -95,10 +95,15 @@ def _verdicts(result: SweepResult) -> str:
     return _table(head, rows) + f"<ul>{reasons}</ul>"
 
 
+def _asked(result: SweepResult) -> str:
+    rows = [[html.escape(cell) for cell in row] for row in words.asked(result)]
+    return "<h2>Metrics asked for</h2>" + _table(rows[0], rows[1:]) if rows else ""
+
+
 def _metrics(result: SweepResult) -> str:
     rows = []
     for name in words.columns(result):
-        unit = unit_of(result, name)
+        unit = words.unit_of(result, name)
         cells = [html.escape(name), words.amount(result.reference_metrics[name].median, unit)]
         for arm in result.arms:
             summary = arm.metrics.get(name)
@@ -123,4 +128,5 @@ def _circumstances(result: SweepResult) -> str:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{table}</div>'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 
-from hakmem_tools.tune.plan import BUILTIN_METRICS
 from hakmem_tools.tune.report import words
 from hakmem_tools.tune.result import SweepResult
 
@@ -29,14 +28,17 @@ def markdown(result: SweepResult) -> str:
             for arm in words.sorted_arms(result)
         ],
     )
+    asked = words.asked(result)
+    if asked:
+        lines += ["", "## Metrics asked for", "", *_table(asked[0], asked[1:])]
     names = words.columns(result)
     lines += ["", "## All metrics", "", "Medians; in parentheses the change to the reference.", ""]
-    rows = [[name, words.amount(result.reference_metrics[name].median, unit_of(result, name))]
+    rows = [[name, words.amount(result.reference_metrics[name].median, words.unit_of(result, name))]
             for name in names]  # fmt: skip
     for row in rows:
         for arm in result.arms:
             summary = arm.metrics.get(row[0])
-            value = words.amount(summary.median if summary else None, unit_of(result, row[0]))
+            value = words.amount(summary.median if summary else None, words.unit_of(result, row[0]))
             change = words.percent(summary.change if summary else None)
             row.append(f"{value} ({change})")
     lines += _table(["metric", result.reference, *(arm.arm for arm in result.arms)], rows)
@@ -48,13 +50,6 @@ def markdown(result: SweepResult) -> str:
     lines += [f"- warning: {warning}" for warning in result.warnings]
     lines += [f"- {_cell(arm.arm)}: {arm.reason}" for arm in result.arms]
     return "\n".join(lines) + "\n"
-
-
-def unit_of(result: SweepResult, name: str) -> str:
-    """The unit of a metric, as far as it is known."""
-    if name == result.metric and result.unit:
-        return result.unit
-    return "s" if name.endswith("-clock") else BUILTIN_METRICS.get(name, "")
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from hakmem_tools.tune.report import words
 from hakmem_tools.tune.result import SweepResult
@@ -28,13 +29,20 @@ def terminal(result: SweepResult) -> str:
                 arm.arm,
             )
         )
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  ".join(cells).rstrip())
+    lines += _aligned(rows)
+    lines += _aligned(words.asked(result))
     lines += [f"{arm.arm}: {arm.reason}" for arm in words.sorted_arms(result)]
     lines.append(words.calibration_line(result))
     lines.append(words.progress_line(result))
     lines += [f"missing: {name}: {reason}" for name, reason in words.missing(result).items()]
     lines += [f"warning: {warning}" for warning in result.warnings]
     return "\n".join(lines) + "\n"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hakmem_tools.tune.plan import BUILTIN_METRICS
 from hakmem_tools.tune.result import ArmResult, SweepResult
 
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
@@ -25,6 +26,7 @@ def amount(value: float | None, unit: str = "") -> str:
         return "–"
     if unit == "fraction":
         return f"{value * 100:.2f} %"
+    unit = "B" if unit == "bytes" else unit
     if value == 0.0:
         return f"0 {unit}".strip()
     for size, prefix in _STEPS:
@@ -40,10 +42,39 @@ def p_value(p: float | None) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
+def unit_of(result: SweepResult, name: str) -> str:
+    """The unit of a metric, as far as it is known."""
+    if name == result.metric and result.unit:
+        return result.unit
+    if name in result.units:
+        return result.units[name]
+    return "s" if name.endswith("-clock") else BUILTIN_METRICS.get(name, "")
+
+
+def asked(result: SweepResult) -> list[list[str]]:
+    """A table of the metrics that the spec asked for: a heading, then a row for each arm.
+
+    Empty when it asked for the main metric alone. Cells are medians.
+    """
+    if not result.also:
+        return []
+    names = [result.metric, *result.also]
+    arms = [(result.reference, result.reference_metrics)]
+    arms += [(arm.arm, arm.metrics) for arm in result.arms]
+    rows = []
+    for arm, metrics in arms:
+        medians = [metrics[name].median if name in metrics else None for name in names]
+        cells = zip(names, medians, strict=True)
+        rows.append([arm, *(amount(median, unit_of(result, name)) for name, median in cells)])
+    return [["arm", *names], *rows]
+
+
 def columns(result: SweepResult) -> list[str]:
     """The further metrics that a table shows: every one of which some arm has a number."""
     shown = []
     for name, summary in result.reference_metrics.items():
+        if name.endswith("]"):  # counters of one class: in JSON and CSV, too many for a table
+            continue
         others = [arm.metrics.get(name) for arm in result.arms]
         if summary.median is not None or any(one and one.median is not None for one in others):
             shown.append(name)
@@ -56,7 +87,7 @@ def missing(result: SweepResult) -> dict[str, str]:
     return {
         name: summary.missing
         for name, summary in result.reference_metrics.items()
-        if name not in shown and summary.missing
+        if name not in shown and summary.missing and not name.endswith("]")
     }
 
 

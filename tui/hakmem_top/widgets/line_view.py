@@ -8,7 +8,6 @@ size has changed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 from rich.segment import Segment
 from textual.content import Content
@@ -16,8 +15,9 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from hakmem_top.lines import TONES, Line, Span, fit, printable
+from hakmem_top.lines import Line, Span, fit, printable
 from hakmem_top.moment import Moment
+from hakmem_top.themes import tone_styles
 
 Presenter = Callable[[Moment, int, int], list[Line]]
 Title = Callable[[Moment, int], Line]
@@ -25,8 +25,6 @@ Title = Callable[[Moment, int], Line]
 
 class LineView(Widget):
     """Lines of a presenter, with an optional title in the border."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
 
     def __init__(
         self, presenter: Presenter, *, title: Title | None = None, id: str, classes: str = ""
@@ -69,12 +67,13 @@ class LineView(Widget):
 
 
 def toned_strip(widget: Widget, line: Line, width: int) -> Strip:
-    """A line as a strip of exactly `width` columns in the widget's component styles.
+    """A line as a strip of exactly `width` columns, on the widget's ground.
 
     The one way to the terminal: control characters end here.
     """
+    ground, tones = widget.rich_style, tone_styles(widget.app.current_theme)
     segments = [
-        Segment(span.text, widget.get_component_rich_style(f"tone--{span.tone}"))
+        Segment(span.text, ground + tones[span.tone])
         for span in fit([Span(printable(span.text), span.tone) for span in line], width)
     ]
     return Strip(segments, width)

@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from hakmem_top.lines import TONES, Line, Span
+from hakmem_top.lines import Line, Span
 from hakmem_top.tables import Table, text_table
 from hakmem_top.widgets.line_view import toned_strip
 
@@ -32,9 +32,7 @@ _MARGIN = 1
 class RowTable(ScrollView, can_focus=True):
     """Rows with a cursor; `fill` gives the table for a width."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES} | {
-        "row-table--cursor"
-    }
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-table--cursor"}
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", show=False),

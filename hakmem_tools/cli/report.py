@@ -1,0 +1,51 @@
+"""`hakmem report`: reads a recorded file again, whatever kind it is.
+
+A sweep's file goes to `report_sweep`, everything else to the profile's reader; each has its own
+options, so this one only looks at the first bytes and hands the arguments on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hakmem_tools.cli.errors import Failure, run_guarded
+
+_SQLITE = b"SQLite format 3\x00"
+_SWEEP = "hakmem_tools.cli.report_sweep"
+_PROFILE = "hakmem_tools.cli.profile_report"
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="FILE [OPTIONS]")
+@click.pass_context
+def command(context: click.Context, arguments: tuple[str, ...]) -> Any:
+    """Read a sweep's or a profile's file again: hakmem report FILE [OPTIONS]."""
+    module = _reader(arguments)
+    reader: click.Command = importlib.import_module(module).command
+    with reader.make_context("report", list(arguments), parent=context.parent) as inner:
+        return reader.invoke(inner)
+
+
+def _reader(arguments: tuple[str, ...]) -> str:
+    """The module that reads the file among the arguments; for help alone, the sweep's."""
+    files = [Path(one) for one in arguments if not one.startswith("-") and Path(one).is_file()]
+    if not files:
+        if {"-h", "--help"} & set(arguments):
+            return _SWEEP
+        named = [one for one in arguments if not one.startswith("-")]
+        raise Failure(f"{named[0]}: no such file" if named else "no file: hakmem report FILE")
+    with files[0].open("rb") as file:
+        if file.read(len(_SQLITE)) == _SQLITE:
+            return _SWEEP
+    if importlib.util.find_spec(_PROFILE) is None:
+        raise Failure(f"{files[0]}: not a sweep file")
+    return _PROFILE
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_guarded(lambda: command.main(standalone_mode=False)))

@@ -1,0 +1,177 @@
+"""Conducts a recording: opens the source of a profile, writes a tick a second, ends in order.
+
+Used by `hakmem profile` (record) and the terminal UI (open_profile). What is written is safe at
+once; whatever ends this process, the file reads up to its last tick, and the kernel detaches.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from hakmem_tools.model.profile_records import End, Header, Record, Tick
+from hakmem_tools.observe.counters import CountersSource
+from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
+from hakmem_tools.observe.recording import ProfileWriter
+from hakmem_tools.observe.source import NoPage, NotPermitted, SourceUnavailable
+
+_BPF_MODULE = "hakmem_tools.observe.bpf.profile_open"
+_TURN_S = 0.1
+#: Live blocks are looked at one by one, so not at each tick.
+_LIVE_EVERY_S = 10.0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a recording holds, for the one line that closes it. `overhead` is of wall time."""
+
+    path: str
+    reason: str
+    duration_ns: int
+    samples: int
+    lost: int
+    written_bytes: int
+    overhead: float | None
+    missing: tuple[str, ...]
+
+
+def check_request(request: ProfileRequest) -> None:
+    """Raises SourceUnavailable for what can be told before anything starts."""
+    _bpf().check(request)
+
+
+def open_profile(request: ProfileRequest) -> ProfileSource:
+    """The profile source of a process; close it. Raises SourceUnavailable, TargetError, TargetGone.
+
+    A program that is held before its first instruction may be released afterwards.
+    """
+    source: ProfileSource = _bpf().open_bpf_profile(request)
+    return source
+
+
+def _bpf() -> Any:
+    try:
+        return importlib.import_module(_BPF_MODULE)
+    except ModuleNotFoundError as error:
+        raise SourceUnavailable(f"{error.name} is not installed") from None
+
+
+def complete_started(source: ProfileSource, ended: Callable[[], bool], patience_s: float) -> Header:
+    """The header, with what the page of a program tells that has just been released.
+
+    A program that ends or shows no page in time is described without.
+    """
+    deadline = time.monotonic() + patience_s
+    fresh: Header = _bpf().describe_process(
+        source.header.pid, source.header.allocator, source.header.sample_bytes, source.header.source
+    )
+    header = msgspec.structs.replace(fresh, start_ns=source.header.start_ns)
+    while True:
+        with suppress(NoPage, NotPermitted), CountersSource(header.pid) as page:
+            completed: Header = _bpf().complete_header(header, page)
+            return completed
+        if ended() or time.monotonic() >= deadline:
+            break
+        time.sleep(0.002)
+    return msgspec.structs.replace(
+        header, missing=(*header.missing, "size classes and paths: no counters page was seen")
+    )
+
+
+class Recorder:
+    """Writes what a source tells into a file. Close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        source: ProfileSource,
+        path: Path,
+        header: Header,
+        *,
+        overwrite: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises FileExistsError unless `overwrite`, and other OSErrors."""
+        self._source, self._clock = source, clock
+        self._writer = ProfileWriter(path, header, overwrite=overwrite)
+        self._start = clock()
+        self.header = header
+        self.samples = self.lost = 0
+
+    def run(
+        self,
+        *,
+        ended: Callable[[], bool],
+        stopped: Callable[[], bool] = lambda: False,
+        seconds: float | None = None,
+        interval_s: float = 1.0,
+    ) -> Outcome:
+        """Records until the target has ended, `seconds` are over, or `stopped`; then ends it."""
+        next_tick = next_live = self._start
+        while (reason := self._reason(ended, stopped, seconds)) is None:
+            now = self._clock()
+            if now >= next_tick:
+                # The first tick comes at once: a short program may not live for another.
+                self._tick(live=now >= next_live)
+                next_live = now + _LIVE_EVERY_S if now >= next_live else next_live
+                # Looking must not become the work, however much there is to look at.
+                next_tick = now + max(interval_s, 20 * (self._clock() - now))
+            left = seconds - (self._clock() - self._start) if seconds is not None else _TURN_S
+            self._source.wait(min(_TURN_S, max(0.0, left), max(0.0, next_tick - self._clock())))
+        return self._end(reason)
+
+    def _reason(
+        self, ended: Callable[[], bool], stopped: Callable[[], bool], seconds: float | None
+    ) -> str | None:
+        if ended():
+            return "the target ended"
+        if stopped():
+            return "stopped"
+        if seconds is not None and self._clock() - self._start >= seconds:
+            return "the time was over"
+        return None
+
+    def _tick(self, *, live: bool) -> None:
+        self._write(list(self._source.poll(live=live)))
+
+    def _write(self, records: list[Record]) -> None:
+        for record in records:
+            if isinstance(record, Tick):
+                self.samples += sum(row[2] for row in record.allocated.unpack())
+                self.lost += sum(record.lost.values())
+        if records:
+            self._writer.write(records)
+
+    def _end(self, reason: str) -> Outcome:
+        records, end = self._source.end(reason)
+        self._write(list(records))
+        self._writer.close(end)
+        duration_ns = end.time_ns - self.header.start_ns
+        return Outcome(
+            path=str(self._writer.path),
+            reason=reason,
+            duration_ns=duration_ns,
+            samples=self.samples,
+            lost=self.lost,
+            written_bytes=self._writer.written_bytes,
+            overhead=_share(end, duration_ns),
+            missing=tuple(dict.fromkeys((*self.header.missing, *end.missing))),
+        )
+
+    def close(self) -> None:
+        """Closes the file as it is; may be called twice."""
+        self._writer.close()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _share(end: End, duration_ns: int) -> float | None:
+    return None if end.overhead_ns is None else end.overhead_ns / max(1, duration_ns)

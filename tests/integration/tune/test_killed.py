@@ -1,0 +1,84 @@
+"""A sweep killed by SIGKILL at random moments, and started again until it is complete."""
+
+from __future__ import annotations
+
+import collections
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hakmem_tools.model.trial import Phase
+from hakmem_tools.tune.store import Store
+from tests.integration.tune.commands import LIMIT_S, command, sleeper
+
+KILLS = 5
+Run = tuple[str, int, int, int]  # phase, block, place, start
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_after_kills_at_random_moments_no_run_is_lost_or_repeated(
+    seed: int, tmp_path: Path
+) -> None:
+    sweep, log = tmp_path / "a.sweep", tmp_path / "log"
+    log.touch()
+    program = sleeper(tmp_path, f'sleep 0.005; echo "$A" >>{log}')
+    arguments = command(
+        "ab", "A=1", "A=2", "A=3", "--repeats", "12", "--precision", "0.01", "-o", sweep,
+        "--", *program,
+    )  # fmt: skip
+    dice = random.Random(seed)
+    kept: set[Run] = set()
+    killed = 0
+    while True:
+        process = subprocess.Popen(
+            arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
+        moment = dice.uniform(0.3, 1.5) if killed < KILLS else LIMIT_S
+        try:
+            _, said = process.communicate(timeout=moment)
+            assert process.returncode == 0, said
+            break
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+            killed += 1
+        kept = still_there(sweep, kept)
+    assert killed > 0
+    with Store.open(sweep) as store:
+        trials = store.trials()
+        planned = {
+            (phase, block.number, place): arm
+            for phase in Phase
+            for block in store.blocks(phase)
+            for place, arm in enumerate(block.arms)
+        }
+        assert store.get("complete", bool)
+        assert len(store.blocks(Phase.MEASURE)) == 12
+    still_there(sweep, kept)
+    # Every planned run is there, once, as its own arm.
+    found = {(t.key.phase, t.key.block, t.key.position): t.arm for t in trials}
+    assert found == planned
+    assert len(trials) == len(planned)
+    assert all(trial.ok for trial in trials)
+    # What was run beyond that are only the runs that a kill cut short: one each at most.
+    ran = collections.Counter(log.read_text().split())
+    stored = collections.Counter(trial.arm.partition("=")[2] for trial in trials)
+    assert not stored - ran
+    assert sum((ran - stored).values()) <= killed
+
+
+def still_there(
+    sweep: Path, kept: set[tuple[str, int, int, int]]
+) -> set[tuple[str, int, int, int]]:
+    """All runs of the file, by place and start; none of those known before has gone or changed."""
+    if not sweep.exists() or not sweep.stat().st_size:
+        assert not kept
+        return kept
+    with Store.open(sweep) as store:
+        keys = {(t.key.phase, t.key.block, t.key.position, t.started_ns) for t in store.trials()}
+    assert kept <= keys
+    return keys
