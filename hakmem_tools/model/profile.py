@@ -87,6 +87,7 @@ class Profile:
         self.ticks: list[Tick] = []
         self.end: End | None = None
         self.broken: str | None = None
+        self._known: dict[tuple[str, Moment, int | None], dict[int, Amount]] = {}
 
     @staticmethod
     def of(records: Iterable[Record]) -> Profile:
@@ -107,6 +108,7 @@ class Profile:
                 for rows in (record.allocated, record.freed, record.live or Rows()):
                     rows.check()
                 self.ticks.append(record)
+                self._known.clear()
             case Key():
                 if not 0 <= record.bucket < MOST_BUCKETS:
                     raise ValueError(f"a size bucket {record.bucket}")
@@ -181,6 +183,12 @@ class Profile:
         last live snapshot in it, blocks of age `min_age` (log2 ns; default old_age()) or more.
         Raises NoSuchView, also for growth, which is a difference: see growth().
         """
+        asked = (view, during, min_age)
+        if asked not in self._known:
+            self._known[asked] = self._view(view, during, min_age)
+        return self._known[asked]
+
+    def _view(self, view: str, during: Moment, min_age: int | None) -> dict[int, Amount]:
         if view == "live":
             until = during.up_to_end
             return self._amounts(self._allocated(until), self._freed(until))

@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from hakmem_tools.cli import profile_report
 from hakmem_tools.model.profile_records import CallFrame, Header, Record, Rows, Symbols, Tick
 from hakmem_tools.observe.recording import ProfileWriter
 from tests.unit.model.profiles import START, R, small_profile
 
+ROOT = Path(__file__).resolve().parents[3]
 HAKMEM = [sys.executable, "-c", "from hakmem_tools.cli.main import main; main()"]
 
 
@@ -211,3 +214,10 @@ def test_a_torn_recording_is_reported_as_far_as_it_goes(recording: Path, tmp_pat
 def _header_fields() -> tuple[object, ...]:
     first = small_profile()[0]
     return tuple(getattr(first, name) for name in Header.__struct_fields__)
+
+
+def test_the_page_of_report_names_every_option_of_a_profile() -> None:
+    text = (ROOT / "docs" / "man" / "hakmem-report.1").read_text().replace("\\-", "-")
+    for parameter in profile_report.command.params:
+        for name in parameter.opts if isinstance(parameter, click.Option) else ():
+            assert name in text, name
