@@ -59,7 +59,10 @@ def test_report_ranks_stacks_with_their_interval_down_to_file_and_line(
     assert "5.0 MiB" in first
     assert "2.4 MiB .. 9.2 MiB" in first
     assert "node_new at /src/tree.cc:12 (inlined)" in first
-    assert rows[rows.index(first) + 1].strip() == "parse at /src/parse.cc:77"
+    served, caller = (line.strip() for line in rows[rows.index(first) + 1 :][:2])
+    assert served == "[served by front 100%; class 3; caused 20 page faults]"
+    assert caller == "parse at /src/parse.cc:77"
+    assert "[served by stage 3 100%; class 20; caused 2 madvise calls]" in done.stdout
     assert "lost samples: 3 (the map was full: 3); truncated stacks: 16.7% of the bytes" in rows
     assert "... (it cannot be followed further)" in done.stdout
     assert "no names for /lib/libnet.so: no such file here" in done.stderr
@@ -105,6 +108,7 @@ def test_reports_lines_carry_the_fields_that_scripts_rely_on(
     assert low < first["live_bytes"] == 10 * R < high
     assert (first["total_bytes"], first["samples"]) == (10 * R, 10)
     assert first["caused"] == {"page_fault": 20}
+    assert lines[1]["caused_bytes"] == {"madvise": 8192}
     assert first["served"][0]["path"] == "front"
     assert [line["live_bytes"] for line in lines] == sorted(
         (line["live_bytes"] for line in lines), reverse=True
