@@ -197,3 +197,26 @@ def test_plain_text_is_printable_and_plain_twice_is_the_same(text: str) -> None:
     shown = plain(text)
     assert not any(ord(character) < 32 or ord(character) == 127 for character in shown)
     assert plain(shown) == shown
+
+
+def test_sums_that_grow_tick_by_tick_are_those_of_all_ticks_at_once() -> None:
+    records = small_profile()
+    growing = Profile.of([r for r in records if not isinstance(r, Tick)])
+    for tick in (r for r in records if isinstance(r, Tick)):
+        growing.add(tick)
+        whole = Profile.of(
+            [r for r in records if not isinstance(r, Tick) or r.time_ns <= tick.time_ns]
+        )
+        for view in ("live", "cumulative", "freed", "temporary"):
+            for during in (WHOLE, Moment(START + SECOND, None), Moment(None, START + SECOND)):
+                assert growing.amounts(view, during) == whole.amounts(view, during)
+        assert growing.lifetimes() == whole.lifetimes()
+
+
+def test_moments_in_any_order_give_the_same_sums(profile: Profile) -> None:
+    moments = [Moment(None, START + n * SECOND) for n in (40, 1, 2, 0, 40, 2)]
+    found = [weights(profile, "cumulative", during) for during in moments]
+    assert found[0] == found[4] == {1: 10, 2: 12}
+    assert found[1] == {1: 4, 2: 10}
+    assert found[2] == found[5] == {1: 10, 2: 10}
+    assert found[3] == {}
