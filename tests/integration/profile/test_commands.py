@@ -21,19 +21,23 @@ HAKMEM = [sys.executable, "-c", "from hakmem_tools.cli.main import main; main()"
 
 
 def hakmem(
-    directory: Path, *words: str, code: int = 0, check: bool = True
+    directory: Path, *words: str, code: int = 0, python_path: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [*HAKMEM, *words],
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(directory), "HOME": str(directory)},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "XDG_CACHE_HOME": str(directory),
+            "HOME": str(directory),
+            "PYTHONPATH": str(python_path or ""),
+        },
         timeout=60,
         check=False,
     )
     assert "Traceback" not in done.stderr
-    if check:
-        assert done.returncode == code, done.stderr
+    assert done.returncode == code, done.stderr
     return done
 
 
@@ -225,3 +229,23 @@ def test_the_page_of_report_names_every_option_of_a_profile() -> None:
     for parameter in profile_report.command.params:
         for name in parameter.opts if isinstance(parameter, click.Option) else ():
             assert name in text, name
+
+
+def test_without_protobuf_pprof_is_refused_with_what_to_install(
+    recording: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "google").mkdir()
+    (tmp_path / "google" / "__init__.py").write_text("raise ImportError('not here')\n")
+    words = ("export", "--format", "pprof", str(recording))
+    done = hakmem(tmp_path, *words, code=4, python_path=tmp_path)
+    assert "pip install 'hakmem[export]'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_figures_that_no_recorder_writes_are_one_line(tmp_path: Path) -> None:
+    huge = Tick(START + 41 * 10**9, allocated=Rows.pack([(1, 0, 1 << 31, 1, 1 << 62)]))
+    done = hakmem(
+        tmp_path, "export", "--format", "pprof", str(recorded(tmp_path / "x", huge)), code=2
+    )
+    assert "does not fit into pprof" in done.stderr
+    assert done.stderr.count("\n") == 1
