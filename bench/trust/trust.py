@@ -3,6 +3,7 @@
     gcc -O2 -o build/bench/spin bench/trust/spin.c
     .venv/bin/python -m bench.trust.trust aa --tries 20        # ten equal arms: false verdicts
     .venv/bin/python -m bench.trust.trust power --tries 20     # 3 % more work: found, and with what
+    .venv/bin/python -m bench.trust.trust simulate --tries 200 # the same, on noise measured here
     .venv/bin/python -m bench.trust.trust hyperfine --tries 20 # the same programs under hyperfine
     .venv/bin/python -m bench.trust.trust overhead             # the runner's own time for each run
 
@@ -12,6 +13,7 @@ Prints a JSON line for each try, and a summary last. docs/decisions/006 holds wh
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import statistics
@@ -28,7 +30,9 @@ from hakmem_tools.tune import session
 from hakmem_tools.tune.plan import Limits, Metric, Plan
 from hakmem_tools.tune.result import SweepResult
 from hakmem_tools.tune.runner import Runner
-from hakmem_tools.tune.statistics.sequential import planned_blocks
+from hakmem_tools.tune.statistics.estimate import paired_estimate, spread
+from hakmem_tools.tune.statistics.monitor import Monitor
+from hakmem_tools.tune.statistics.sequential import Look, planned_blocks, planned_horizon
 
 SPIN = "build/bench/spin"
 
@@ -64,7 +68,7 @@ def aa(tries: int, work: str, blocks: int, metric: str) -> Iterator[dict[str, An
 def power(tries: int, work: str, blocks: int, metric: str) -> Iterator[dict[str, Any]]:
     """One arm that does 3 % more work; until a difference is shown or the horizon is reached."""
     arms = (Arm("100", {"SPIN": "100"}), Arm("103", {"SPIN": "103"}))
-    found, runs, fixed, spreads = 0, [], [], []
+    found, runs, spreads = 0, [], []
     for attempt in range(tries):
         limits = Limits(until="difference", blocks=blocks)
         plan = Plan(
@@ -128,6 +132,67 @@ def _hyperfine(work: str, first: int, second: int, runs: int) -> list[list[float
         return [result["times"] for result in json.load(file)["results"]]
 
 
+def simulate(tries: int, work: str, pairs: int, metric: str) -> Iterator[dict[str, Any]]:
+    """Sweeps of a 3 % effect drawn from noise that was measured here, against fixed designs."""
+    import numpy as np
+
+    noise = np.array(_measured_noise(work, pairs, metric))
+    generator = np.random.default_rng(1)
+    effect = math.log(1 / 1.03)
+    true_spread = spread(list(noise)) or math.nan
+    fixed, fixed_found = _fixed_needed(noise, effect, tries, generator)
+    found = 0
+    used: list[int] = []
+    for attempt in range(tries):
+        horizon = planned_horizon(spread(list(generator.choice(noise, 8))), 8, 0.03, 0.05)
+        blocks, differs = _sequential(generator.choice(noise, horizon) + effect, attempt)
+        found += differs
+        used.append(blocks)
+    yield {
+        "tries": tries, "metric": metric, "noise_pairs": len(noise), "spread": true_spread,
+        "sequential": {"found": found, "pairs_mean": statistics.mean(used),
+                       "pairs_median": statistics.median(used)},
+        "smallest_fixed": {"found": fixed_found, "pairs": fixed},
+    }  # fmt: skip
+
+
+def _fixed_needed(noise: Any, effect: float, tries: int, generator: Any) -> tuple[int, int]:
+    """The smallest fixed number of pairs that finds the effect nine times in ten, and how often."""
+    true_spread = spread(list(noise)) or math.nan
+    pairs = planned_blocks(true_spread, 0.03, 0.05, power=0.6)
+    while True:
+        found = 0
+        for _ in range(tries):
+            estimate = paired_estimate(generator.choice(noise, pairs) + effect, generator, 199)
+            found += estimate is not None and estimate.p_value() <= 0.05
+        if found >= 0.9 * tries:
+            return pairs, found
+        pairs = max(pairs + 1, round(1.08 * pairs))
+
+
+def _sequential(log_ratios: Any, seed: int) -> tuple[int, bool]:
+    """Follow one arm until it differs or the pairs run out: pairs used, and whether it differs."""
+    estimator = functools.partial(paired_estimate, resamples=199)
+    monitor = Monitor(["arm"], seed=seed, estimator=estimator)
+    horizon = len(log_ratios)
+    for blocks in sorted({max(5, round(horizon * k / 20)) for k in range(1, 21)}):
+        data = {"arm": log_ratios[:blocks]}
+        if monitor.look(Look(blocks, blocks / horizon), data)[0].differs:
+            return blocks, True
+    return horizon, False
+
+
+def _measured_noise(work: str, pairs: int, metric: str) -> list[float]:
+    """Log ratios of neighbouring runs of one and the same command."""
+    plan = Plan(command=(SPIN, work), arms=(Arm("a", {}), Arm("b", {"B": "1"})))
+    logs = []
+    with Runner(plan) as runner:
+        for number in range(2 * pairs):
+            trial = runner.run(plan.arms[number % 2], TrialKey(Phase.MEASURE, number, 0))
+            logs.append(math.log(trial.metrics[metric]))
+    return [later - earlier for earlier, later in zip(logs[::2], logs[1::2], strict=True)]
+
+
 def overhead(tries: int, _work: str, _blocks: int, _metric: str) -> Iterator[dict[str, Any]]:
     """What a run takes beside the program's own time, with the runner's checks and sampling on."""
     plan = Plan(command=("/bin/true",), arms=(Arm("a", {}), Arm("b", {"B": "1"})))
@@ -149,8 +214,13 @@ def overhead(tries: int, _work: str, _blocks: int, _metric: str) -> Iterator[dic
 
 def main() -> int:
     """Run one of the questions."""
-    questions = {"aa": (aa, 20), "power": (power, 0), "hyperfine": (hyperfine, 20),
-                 "overhead": (overhead, 0)}  # fmt: skip
+    questions = {
+        "aa": (aa, 20),
+        "power": (power, 0),
+        "simulate": (simulate, 300),
+        "hyperfine": (hyperfine, 20),
+        "overhead": (overhead, 0),
+    }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
