@@ -25,6 +25,7 @@ from hakmem_tools.tune.analysis import (
     summaries,
 )
 from hakmem_tools.tune.catalogues import Verification
+from hakmem_tools.tune.hosts import disagreements
 from hakmem_tools.tune.machine import MachineState, inspect
 from hakmem_tools.tune.plan import Plan, block_order
 from hakmem_tools.tune.result import Calibration, SweepResult
@@ -302,6 +303,7 @@ def result_of(store: Store, follower: Follower | None = None) -> SweepResult:
     warnings = [*state.warnings, *(store.get("notes", list[str]) or ())]
     if not calibration.ok and calibration.reason:
         warnings.append(f"A/A: {calibration.reason}")
+    warnings += disagreements(plan, trials, blocks)
     looks = follower.monitor.looks
     return SweepResult(
         title=plan.title,
