@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,37 +94,51 @@ def adjusted(plan: Plan, how: dict[str, Any]) -> Plan:
 
 def measure(make: Callable[[], Plan], how: dict[str, Any], need: str | None = None) -> int:
     """Conduct a plan and print its result; returns the exit code."""
-    from hakmem_tools.tune import experiment, libhakmem, plan, session, store
+    from hakmem_tools.tune import libhakmem, session
 
-    _check_reports(how)
-    try:
-        with asked_to_stop() as stopping:
-            result, path = session.run(
-                adjusted(make(), how),
-                how["output"],
-                library=libhakmem.installed(),
-                force=how["force"],
-                observe=Teller(),
-                stopping=stopping,
-                opened=lambda opened: say(f"sweep file: {opened.path}"),
-            )
-            stopped = stopping() and not result.complete
-    except plan.PlanError as error:
-        raise Failure(str(error), USAGE) from None
-    except session.CommandError as error:
-        raise Failure(str(error), error.exit_code) from None
-    except store.StoreError as error:
-        raise Failure(str(error), USAGE) from None
-    except experiment.ExperimentError as error:
-        raise Failure(str(error), INCONCLUSIVE) from None
+    check_reports(how)
+    with failures(), asked_to_stop() as stopping:
+        result, path = session.run(
+            adjusted(make(), how),
+            how["output"],
+            library=libhakmem.installed(),
+            force=how["force"],
+            observe=Teller(),
+            stopping=stopping,
+            opened=lambda opened: say(f"sweep file: {opened.path}"),
+        )
+        stopped = stopping() and not result.complete
+    return conclude(result, path, how, stopped, need)
+
+
+def conclude(
+    result: SweepResult, path: Path, how: dict[str, Any], stopped: bool, need: str | None = None
+) -> int:
+    """Print the result, and say what follows from it; returns the exit code."""
     show(result, path, how)
     if stopped:
         say(f"stopped; the same command goes on with {path}")
         return INTERRUPTED
-    return _exit_code(result, how["gate"], need)
+    return exit_code(result, how["gate"], need)
 
 
-def _exit_code(result: SweepResult, gated: bool, need: str | None) -> int:
+@contextlib.contextmanager
+def failures() -> Iterator[None]:
+    """Turns what a sweep cannot go on with into one line and its exit code."""
+    from hakmem_tools.tune import experiment, plan, session, store
+
+    try:
+        yield
+    except (plan.PlanError, store.StoreError) as error:
+        raise Failure(str(error), USAGE) from None
+    except session.CommandError as error:
+        raise Failure(str(error), error.exit_code) from None
+    except experiment.ExperimentError as error:
+        raise Failure(str(error), INCONCLUSIVE) from None
+
+
+def exit_code(result: SweepResult, gated: bool, need: str | None) -> int:
+    """What a command ends with: 0, or what the verdicts say when a gate is asked for."""
     from hakmem_tools.tune.verdict import Kind, gate
 
     if not gated:
@@ -131,7 +146,8 @@ def _exit_code(result: SweepResult, gated: bool, need: str | None) -> int:
     return gate([arm.verdict for arm in result.arms], Kind(need) if need else None)
 
 
-def _check_reports(how: dict[str, Any]) -> None:
+def check_reports(how: dict[str, Any]) -> None:
+    """Failure for a report that could not be written, before anything is measured."""
     for path in how["report"]:
         if path.suffix not in _SUFFIXES:
             raise Failure(f"--report {path}: allowed endings are {', '.join(_SUFFIXES)}")
@@ -155,7 +171,8 @@ def show(result: SweepResult, path: Path, how: dict[str, Any]) -> None:
 class Teller:
     """Tells progress: a line that changes on a terminal, and one line per look elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet  # no line per look where there is no terminal
         self._terminal = sys.stderr.isatty()
         self._told: set[tuple[str, str]] = set()
 
@@ -169,7 +186,7 @@ class Teller:
         if self._terminal:
             end = "\n" if progress.phase == "measure" and not progress.active else ""
             print(f"\r\x1b[K{text[:160]}", end=end, file=sys.stderr, flush=True)
-        elif progress.trial is None:
+        elif progress.trial is None and not self._quiet:
             say(text)
         self._tell_failure(progress)
 

@@ -130,9 +130,9 @@ def with_library(plan: Plan, base: Mapping[str, str], library: LibHakmem | None)
     return msgspec.structs.replace(plan, env={**plan.env, "LD_PRELOAD": str(library.path)})
 
 
-def knob_named(library: LibHakmem, name: str) -> Knob:
-    """The knob that a variable means; raises SettingError with the nearest names."""
-    return find_knob(library._library.descriptors, name)[0]
+def knob_named(library: LibHakmem, name: str) -> tuple[Knob, int | None]:
+    """The knob and index that a name means; raises SettingError with the nearest names."""
+    return find_knob(library._library.descriptors, name)
 
 
 @contextlib.contextmanager

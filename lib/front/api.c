@@ -6,7 +6,9 @@
 
 #include <string.h>
 
+#include "core/codes.h"
 #include "front/deal.h"
+#include "mid/ace.h"
 #include "mid/big.h"
 
 HAK_API void free(void *block);
@@ -46,13 +48,34 @@ static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t s
     return moved;
 }
 
+/* Page tables are moved, not bytes. A sample of it ends, and the new size is a new call. */
+static void *move_big(void *block, size_t bytes, uintptr_t site)
+{
+    hak_sample_forget(block);
+    void *moved = hak_big_resize(block, bytes);
+    struct hak_call call = {bytes, 1, site, HAK_PATH_MAP};
+    return moved != NULL ? hak_sample_direct(HAK_CLASS_NONE, moved, &call) : NULL;
+}
+
+/* A span grows into free neighbours, and leaves what it does not need any more. */
+static int resize_span(void *block, unsigned new_class)
+{
+    size_t unit = hak_unit_of(block);
+    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+    return word >> HAK_TAG_SHIFT == HAK_TAG_DIRECT && hak_ace_is_direct(new_class) &&
+           hak_ace_direct_resize(unit, word & HAK_CLASS_MASK, new_class);
+}
+
 static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
-    if (hak_class_of(old_bytes) == HAK_CLASS_NONE && hak_class_of(bytes) == HAK_CLASS_NONE) {
-        void *moved = hak_big_resize(block, bytes);
-        if (moved != NULL)
-            return moved;
-    }
+    unsigned old_class = hak_class_of(old_bytes), new_class = hak_class_of(bytes);
+    void *moved = NULL;
+    if (old_class == HAK_CLASS_NONE && new_class == HAK_CLASS_NONE)
+        moved = move_big(block, bytes, site);
+    else if (new_class != HAK_CLASS_NONE && resize_span(block, new_class))
+        moved = block;
+    if (moved != NULL)
+        return moved;
     return move_block(block, old_bytes, bytes, site);
 }
 

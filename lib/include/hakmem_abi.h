@@ -46,7 +46,8 @@ const char *hak_version(void);
  * A block is `scalar_words` 64-bit words, one per SCALAR counter in table order,
  * then `class_capacity` records of `class_words` words each, whose fields are the
  * CLASS counters in table order. A counter of kind "pair" takes two words, and its
- * value is their sum modulo 2^64; every other takes one.
+ * value is their sum modulo 2^64; every other takes one. A pair changes by one store of
+ * its 16 aligned bytes: read them in one load.
  */
 struct hak_page_header {
     char magic[8];              /* "HAKMEM" and two zero bytes, written last */

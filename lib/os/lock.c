@@ -8,9 +8,13 @@
 /* A critical section here is some tens of nanoseconds: spin about that long first. */
 #define SPINS 64
 
+HAK_TLS int hak_lock_forking;
+
 int hak_lock_wait(struct hak_lock *lock)
 {
     int saved = errno;
+    if (hak_lock_forking)
+        return 0;
     for (int i = 0; i < SPINS; i++) {
         hak_cpu_relax();
         if (hak_load_relaxed(&lock->word) == 0 && hak_lock_try(lock))

@@ -12,6 +12,10 @@ struct hak_lock {
     uint32_t word; /* 0 free, 1 taken, 2 taken and waited for */
 };
 
+/* Set while the calling thread forks and therefore holds every lock: other libraries'
+ * fork handlers that allocate meanwhile walk through them. */
+extern HAK_TLS int hak_lock_forking;
+
 int hak_lock_wait(struct hak_lock *lock);
 void hak_lock_wake(struct hak_lock *lock);
 
@@ -31,6 +35,8 @@ HAK_INLINE int hak_lock_try(struct hak_lock *lock)
 
 HAK_INLINE void hak_lock_release(struct hak_lock *lock)
 {
+    if (hak_unlikely(hak_lock_forking))
+        return;
     if (hak_unlikely(__atomic_exchange_n(&lock->word, 0, __ATOMIC_RELEASE) == 2))
         hak_lock_wake(lock);
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Another allocator can stand in, to tell a fault of a test from a fault of the library.
 LIBRARY = Path(os.environ.get("HAK_TEST_PRELOAD", ROOT / "build" / "libhakmem.so"))
-LIMIT_S = 300  # a hang ends the test; no verdict depends on it
+LIMIT_S = 240  # a hang ends the test; no verdict depends on it
 
 
 @dataclass(frozen=True)

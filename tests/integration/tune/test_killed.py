@@ -16,6 +16,7 @@ from hakmem_tools.tune.store import Store
 from tests.integration.tune.commands import LIMIT_S, command, sleeper
 
 KILLS = 5
+Run = tuple[str, int, int, int]  # phase, block, place, start
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -30,7 +31,7 @@ def test_after_kills_at_random_moments_no_run_is_lost_or_repeated(
         "--", *program,
     )  # fmt: skip
     dice = random.Random(seed)
-    kept: set[tuple[str, int, int, int]] = set()
+    kept: set[Run] = set()
     killed = 0
     while True:
         process = subprocess.Popen(

@@ -1,0 +1,50 @@
+/*
+ * Runs under RLIMIT_AS (set by the caller): takes all the blocks of one size that there are, keeps
+ * their contents, gets ENOMEM and not a crash, gives everything back and gets as much again.
+ * Arguments: the size, and the share of the limit in percent that must be to be had.
+ */
+#include <sys/resource.h>
+
+#include "program.h"
+
+struct link {
+    struct link *next;
+    size_t number;
+};
+
+/* Number of blocks that there were; all are free again. */
+static size_t take_all(size_t bytes) {
+    struct link *list = NULL, *block;
+    size_t count = 0, seen = 0;
+    errno = 0;
+    while ((block = malloc(bytes)) != NULL) {
+        block->next = list;
+        block->number = count++;
+        if (bytes > sizeof *block)
+            ((char *)block)[bytes - 1] = 1;
+        list = block;
+    }
+    EXPECT(errno == ENOMEM);
+    errno = 0;
+    EXPECT(realloc(list, (size_t)1 << 40) == NULL && errno == ENOMEM);
+    for (; list != NULL; list = block, seen++) {
+        block = list->next;
+        EXPECT(list->number == count - 1 - seen);
+        free(list);
+    }
+    EXPECT(seen == count);
+    return count;
+}
+
+int main(int argc, char **argv) {
+    struct rlimit limit;
+    size_t bytes = argc > 1 ? strtoul(argv[1], NULL, 10) : 64;
+    size_t percent = argc > 2 ? strtoul(argv[2], NULL, 10) : 50;
+    GUARD();
+    getrlimit(RLIMIT_AS, &limit);
+    size_t first = take_all(bytes), again = take_all(bytes);
+    EXPECT(first * bytes >= limit.rlim_cur / 100 * percent);
+    EXPECT(again >= first - first / 8);
+    fprintf(stderr, "%zu, then %zu blocks of %zu bytes\n", first, again, bytes);
+    return report();
+}
