@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     type=float,
     default=3.0,
     metavar="PERCENT",
-    help="Of the target's time, with --allocator any.",
+    help="Of the target's time (3).",
 )
 @click.option("--no-faults", is_flag=True, help="Leave page faults out.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was recorded as a JSON line.")

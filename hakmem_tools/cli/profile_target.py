@@ -24,18 +24,13 @@ _LEAST_SAMPLE_BYTES, _MOST_SAMPLE_BYTES = 1, 1 << 40
 
 
 def check_sample_bytes(request: ProfileRequest) -> None:
-    """Raises Failure for a distance out of range, or one that cannot be set there."""
+    """Raises Failure for a distance out of range."""
     if request.sample_bytes is None:
         return
     if not _LEAST_SAMPLE_BYTES <= request.sample_bytes <= _MOST_SAMPLE_BYTES:
         raise Failure(
             f"--sample-bytes {request.sample_bytes}: must be {_LEAST_SAMPLE_BYTES} to "
             f"{_MOST_SAMPLE_BYTES}"
-        )
-    if request.pid and request.allocator == "hakmem":
-        raise Failure(
-            f"--sample-bytes {request.sample_bytes}: a running process samples at its own "
-            "distance; set its knob HAKMEM_SAMPLE_BYTES, or start the program with -- COMMAND"
         )
 
 

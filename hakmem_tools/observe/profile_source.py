@@ -24,8 +24,8 @@ class ProfileRequest(msgspec.Struct, frozen=True):
     """What is to be profiled, and how.
 
     `allocator` is "hakmem" (its own probes) or "any" (uprobes on the functions of whatever
-    allocator the process has). `sample_bytes` is the mean distance of two samples that "any"
-    draws; None: the default. `budget` is the share of the target's time that "any" may take.
+    allocator the process has). `sample_bytes` is the mean distance of two samples; None: the
+    process's own, or the default. `budget` is the share of the target's time that may be taken.
     """
 
     pid: int

@@ -31,6 +31,7 @@ from hakmem_tools.observe.bpf.profile_program import ProfileLimits
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.proc import Process
 from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
+from hakmem_tools.observe.sampling_distance import SamplingDistance
 from hakmem_tools.observe.source import NoPage, SourceUnavailable, TargetGone
 
 _SAMPLE_BYTES = "sample_bytes"
@@ -54,17 +55,28 @@ def open_bpf_profile(request: ProfileRequest) -> ProfileSource:
 
 def _open_running(request: ProfileRequest) -> ProbeProfile:
     header = describe_process(request.pid, "hakmem", _DEFAULT_SAMPLE_BYTES, "bpf")
-    descriptors = None
+    descriptors = distance = None
     try:
-        with CountersSource(request.pid) as page:
-            header = complete_header(header, page)
-            descriptors = page.descriptors
+        page = CountersSource(request.pid)
     except NoPage as reason:
         header = msgspec.structs.replace(
             header, missing=(*header.missing, f"size classes and paths: {reason}")
         )
-    with _library_with_samples(request.pid) as library:
-        return open_probe_profile(library, header, descriptors, faults=request.faults)
+    else:
+        distance = SamplingDistance(page, request.budget, request.sample_bytes)
+        descriptors = page.descriptors
+    try:
+        if distance is not None:
+            header = complete_header(header, page)
+        library = _library_with_samples(request.pid)
+    except BaseException:
+        if distance is not None:
+            distance.close()
+        raise
+    with library:
+        return open_probe_profile(
+            library, header, descriptors, faults=request.faults, distance=distance
+        )
 
 
 def _library_with_samples(pid: int) -> LibraryFile:
@@ -174,7 +186,7 @@ def complete_header(header: Header, page: CountersSource) -> Header:
     if sample_bytes == 0:
         raise SourceUnavailable(
             f"process {header.pid} samples no allocations (HAKMEM_SAMPLE_BYTES=0, as in mode "
-            "fast or minimal); start it with HAKMEM_SAMPLE_BYTES=524288, or set the knob live"
+            "fast or minimal); --sample-bytes 524288 lets it, while the profile lasts"
         )
     return msgspec.structs.replace(
         header,

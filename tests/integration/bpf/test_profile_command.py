@@ -182,7 +182,7 @@ def test_a_program_is_recorded_from_its_first_instruction_to_its_end(
         (("-p", 1, "-d", 0), 2, "-d 0: must be more than 0"),
         (("-p", 1, "-i", -1), 2, "-i -1: must be more than 0"),
         (("-p", 1, "--sample-bytes", 0, "--allocator", "any"), 2, "--sample-bytes 0: must be 1"),
-        (("-p", 1, "--sample-bytes", 5), 2, "set its knob HAKMEM_SAMPLE_BYTES"),
+        (("-p", 1, "--sample-bytes", 2**41), 2, "--sample-bytes 2199023255552: must be 1"),
         (("-p", 1, "--allocator", "some"), 2, "'some' is not one of"),
         (("-p", 1, "-o", "/"), 2, "-o /"),
         (("-p", 2**22 + 7,), 2, "no process"),

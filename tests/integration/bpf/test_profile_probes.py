@@ -16,6 +16,7 @@ from hakmem_tools.observe.bpf.library import open_mapped_library
 from hakmem_tools.observe.bpf.profile import open_probe_profile
 from hakmem_tools.observe.bpf.profile_open import describe_process
 from hakmem_tools.observe.bpf.profile_program import ProfileLimits
+from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.profile_source import ProfileRequest
 from hakmem_tools.observe.profiler import open_profile
 from hakmem_tools.observe.source import SourceUnavailable
@@ -192,6 +193,23 @@ def test_a_process_that_samples_nothing_is_refused_with_the_knob_to_set(
         pytest.raises(SourceUnavailable, match="HAKMEM_SAMPLE_BYTES"),
     ):
         open_profile(ProfileRequest(pid=sites.pid))
+
+
+def test_a_process_that_samples_nothing_can_be_let_to_while_the_profile_lasts(
+    binary: Path, library: Library
+) -> None:
+    def distance(pid: int) -> int:
+        with CountersSource(pid) as page:
+            return next(int(s.value) for s in page.knobs() if s.knob.name == "sample_bytes")
+
+    # One that never stops: a process changes its knobs while it allocates.
+    with under_hakmem(binary, library, turns=0, HAKMEM_SAMPLE_BYTES="0") as sites:
+        source = open_profile(ProfileRequest(pid=sites.pid, sample_bytes=SAMPLE_BYTES))
+        try:
+            assert source.header.sample_bytes == distance(sites.pid) == SAMPLE_BYTES
+        finally:
+            source.close()
+        assert distance(sites.pid) == 0
 
 
 def test_a_process_without_the_probes_is_told_of_the_other_way(binary: Path) -> None:
