@@ -27,7 +27,7 @@ from hakmem_tools.model.profile_records import (
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
 from hakmem_tools.observe.recording import ProfileWriter
-from hakmem_tools.observe.source import NoPage, NotPermitted, SourceUnavailable
+from hakmem_tools.observe.source import SourceUnavailable, TargetError, TargetGone
 from hakmem_tools.observe.symbolise import Symboliser
 
 _BPF_MODULE = "hakmem_tools.observe.bpf.profile_open"
@@ -81,7 +81,7 @@ def complete_started(source: ProfileSource, ended: Callable[[], bool], patience_
     )
     header = msgspec.structs.replace(fresh, start_ns=source.header.start_ns)
     while True:
-        with suppress(NoPage, NotPermitted), CountersSource(header.pid) as page:
+        with suppress(TargetError, TargetGone), CountersSource(header.pid) as page:
             completed: Header = _bpf().complete_header(header, page)
             return completed
         if ended() or time.monotonic() >= deadline:

@@ -32,7 +32,13 @@ from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.proc import Process
 from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
 from hakmem_tools.observe.sampling_distance import SamplingDistance
-from hakmem_tools.observe.source import NoPage, SourceUnavailable, TargetGone
+from hakmem_tools.observe.source import (
+    NoPage,
+    NoSuchProcess,
+    SourceUnavailable,
+    TargetError,
+    TargetGone,
+)
 
 _SAMPLE_BYTES = "sample_bytes"
 _DEFAULT_SAMPLE_BYTES = 512 << 10
@@ -110,10 +116,17 @@ def _open_any(request: ProfileRequest) -> AnyProfile:
             "--allocator any needs uprobe_multi links (Linux 6.6): without them probes cannot be "
             "taken off fast enough to keep within a budget"
         )
-    if request.started:
-        _await_allocator(request.pid)
-    with Process(request.pid) as process:
-        allocator = find_allocator(process)
+    try:
+        if request.started:
+            _await_allocator(request.pid)
+        with Process(request.pid) as process:
+            allocator = find_allocator(process)
+    except NoSuchProcess:
+        if not request.started:
+            raise
+        raise TargetGone(
+            f"process {request.pid} ended before its allocator could be watched"
+        ) from None
     sample_bytes = request.sample_bytes or _DEFAULT_SAMPLE_BYTES
     name = os.path.basename(allocator.name)
     header = describe_process(request.pid, name, sample_bytes, "uprobes")
@@ -157,7 +170,7 @@ def describe_process(pid: int, allocator: str, sample_bytes: int, source: str) -
     command, exe = f"process {pid}", ""
     with suppress(OSError):
         exe = os.readlink(f"/proc/{pid}/exe")
-    with suppress(TargetGone), Process(pid) as process:
+    with suppress(TargetError, TargetGone), Process(pid) as process:
         command = process.command_line()
     system = platform.uname()
     return Header(
