@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -158,6 +158,16 @@ def started(arm: Arm, command: list[str], directory: Path, **more: object) -> tu
     return process, descendant(process.pid, name) or 0
 
 
+@contextmanager
+def stopped_after(pid: int) -> Iterator[None]:
+    """A target that is not our own child: a wrapper that ends would leave it running."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
 # ---- random_mixed ----
 
 
@@ -168,7 +178,7 @@ def random_mixed(arm: Arm, directory: Path) -> float:
     command = [slots, "--preset", "random_mixed", "--steps", str(steps), "--hold"]
     with (directory / "line").open("wb") as line:
         process, pid = started(arm, command, directory, stdin=subprocess.PIPE, stdout=line)
-    with ended(process), ExitStack() as stack:
+    with ended(process), stopped_after(pid), ExitStack() as stack:
         before = 0
         if arm.watcher and arm.watcher != "heaptrack":
             time.sleep(0.005)
@@ -199,7 +209,7 @@ def redis(arm: Arm, directory: Path) -> float:
         process, pid = started(
             arm, [*command, "--dir", str(directory)], directory, stdout=output, stderr=output
         )
-    with ended(process):
+    with ended(process), stopped_after(pid):
         until(socket.exists, "redis")
         benchmark(socket, 10_000)
         with watched(arm, pid, directory):

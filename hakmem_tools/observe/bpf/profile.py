@@ -14,7 +14,7 @@ import msgspec
 
 from hakmem_tools.model.descriptors import Descriptors
 from hakmem_tools.model.profile_records import Caused, End, Header, Record, Rows, Tick
-from hakmem_tools.observe.bpf.accounts import Cost, estimate_cost
+from hakmem_tools.observe.bpf.accounts import TRAP_NS, Cost, estimate_cost
 from hakmem_tools.observe.bpf.attach import SLOW_DETACH, Attachment, attach, choose_tier
 from hakmem_tools.observe.bpf.budget import IDLE_SHARE
 from hakmem_tools.observe.bpf.library import LibraryFile
@@ -29,6 +29,8 @@ from hakmem_tools.observe.sampling_distance import SamplingDistance
 
 #: Faults a second whose stacks are walked: 1.2 microseconds each, half a percent of a CPU.
 _WALKED_FAULTS = 4000
+#: A hit's own work, on average over an allocation with its stack and a free without.
+LISTENING_NS = 1100
 _PROBE_HITS = ("seen_samples", "seen_frees", "seen_others", "seen_calls")
 #: What a tick calls a loss, by its place in the kernel.
 LOSSES = {
@@ -131,6 +133,12 @@ class KernelProfile:
         seen = self.sums.seen()
         run_ns = self.program.run_time()[0] if self._stats >= 0 else None
         return estimate_cost(sum(seen[place] for place in _PROBE_HITS), run_ns)
+
+    def listening_ns(self) -> int:
+        """What the probes alone took so far: not the page faults of the whole machine."""
+        seen = self.sums.seen()
+        hits = sum(seen[place] for place in _PROBE_HITS)
+        return hits * (TRAP_NS + LISTENING_NS)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -252,7 +260,7 @@ class ProbeProfile:
         if now_ns - before_ns < _LOOK_NS:
             return
         cpu_ns = target_cpu_ns(self.header.pid)
-        cost_ns = self._kernel.cost().overhead_ns
+        cost_ns = self._kernel.listening_ns()
         self._looked = (now_ns, cpu_ns, cost_ns)
         if before_ns:
             own_ns = max(cpu_ns - cpu_before, IDLE_SHARE * (now_ns - before_ns))

@@ -28,4 +28,7 @@ def test_a_target_that_calms_down_is_sampled_as_before() -> None:
 
 
 def test_no_share_is_so_large_that_sampling_ends() -> None:
-    assert next_distance(USUAL, USUAL, 1e9, budget=0.03) == 1 << 28
+    distance = USUAL
+    for _ in range(10):
+        distance = next_distance(distance, USUAL, 1e9, budget=0.03)
+    assert distance == 1 << 28
