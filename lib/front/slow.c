@@ -10,6 +10,7 @@
 #include "core/probe.h"
 #include "front/control.h"
 #include "front/deal.h"
+#include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "slab/legacy.h"
@@ -201,15 +202,34 @@ static void *alloc_above(struct hak_call *call, int *zeroed)
     return block;
 }
 
+/* Blocks that refills of the class have brought this thread. */
+static uint64_t refilled(unsigned class)
+{
+    const struct hak_block *block = hak_front.block;
+    return block != NULL ? hak_load_relaxed(&block->class[class][HAK_CLASS_refilled]) : 0;
+}
+
+/* A refill stands for the requests that it will serve. */
+static HAK_NOINLINE void note_site(const void *block, const struct hak_call *call, unsigned class,
+                                   uint64_t before)
+{
+    uint64_t brought = refilled(class) - before;
+    hak_sites_note_slow(block, call->site, call->bytes, brought != 0 ? brought : 1,
+                        class == HAK_CLASS_NONE);
+}
+
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
     hak_library_start();
     unsigned class = hak_class_of(bytes);
     struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
+    uint64_t before = hak_sites_on ? refilled(class) : 0;
     *zeroed = 0;
     void *block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
                                           : alloc_class(class, &call, zeroed);
+    if (hak_unlikely(hak_sites_on) && block != NULL)
+        note_site(block, &call, class, before);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
@@ -317,6 +337,8 @@ static HAK_COLD void free_foreign(void *block)
 
 static void free_big(void *block)
 {
+    if (hak_sites_on)
+        hak_sites_forget(block);
     hak_sample_forget(block); /* first: its address may be another's at once */
     if (hak_big_free(block) != 0)
         free_foreign(block);
