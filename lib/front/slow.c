@@ -99,7 +99,7 @@ static void *without_front(struct hak_front *front, unsigned class, struct hak_c
     if (hak_tiny_refill(front->heap, class, &list) == 0)
         return fall_back(front, class, call);
     void *block = list;
-    hak_tiny_drain(front->heap, class, *(void **)block, ~0u);
+    hak_tiny_drain(front->heap, class, *(void **)block, HAK_WHOLE_LIST);
     hak_count_class(front->block, class, direct_allocs, 1);
     call->path = front->heap->path;
     return hak_sample_direct(class, block, call);
@@ -308,11 +308,19 @@ static void free_single(struct hak_front *front, unsigned class, void *block)
     give_back(front, class, block, 1);
 }
 
+static HAK_COLD void free_foreign(void *block)
+{
+    hak_gauge_add(foreign_frees, 1);
+    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
+}
+
 static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void *block)
 {
     uint32_t tag = word >> HAK_TAG_SHIFT;
     unsigned class = word & HAK_CLASS_MASK;
-    if (tag == HAK_TAG_DIRECT) {
+    if (tag == HAK_TAG_DIRECT && (uintptr_t)block % HAK_UNIT_BYTES != 0) {
+        free_foreign(block); /* inside a block */
+    } else if (tag == HAK_TAG_DIRECT) {
         count_direct_free(front, class);
         hak_ace_direct_free(unit, class);
     } else if (tag == HAK_TAG_SAMPLED) {
@@ -327,12 +335,6 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
     } else {
         hak_tiny_free_remote(front->heap, unit, class, block);
     }
-}
-
-static HAK_COLD void free_foreign(void *block)
-{
-    hak_gauge_add(foreign_frees, 1);
-    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
 }
 
 static void free_big(void *block)
@@ -387,9 +389,6 @@ HAK_NOINLINE void hak_free_slow(void *block)
 
 /* ---- the end of a thread ----------------------------------------------------- */
 
-/* Bounds the walk of a list whose length nobody knows: it may be a ring. */
-#define MOST_LEFT 65536
-
 void hak_front_empty_all(void)
 {
     struct hak_front *front = &hak_front;
@@ -398,7 +397,7 @@ void hak_front_empty_all(void)
         if (front->head[class] != NULL && length > 0)
             drain(front, class, (unsigned)length);
         if (front->head[class] != NULL) /* miscounted: a child of a raw clone() counts here too */
-            give_back(front, class, front->head[class], MOST_LEFT);
+            give_back(front, class, front->head[class], HAK_WHOLE_LIST);
         front->head[class] = NULL;
     }
 }

@@ -149,6 +149,23 @@ static unsigned take_run(struct hak_slab *slab, size_t unit, unsigned most, void
     return count;
 }
 
+/* A block freed twice makes a list a ring. Taking it in turns its links round, so that it
+ * ends before its count, in the slab that holds the block: that slab's free list is the
+ * ring now, and is given up before it hands a block out twice. */
+static void give_up_ring(struct hak_slab *slab, int is_reported)
+{
+    const void *block = slab->free;
+    unsigned left = slab->free_count;
+    for (; left != 0 && block != NULL && hak_slab_holds(slab, block); left--)
+        block = *(void *const *)block;
+    if (left == 0 && block == NULL)
+        return;
+    if (!is_reported)
+        hak_integrity(HAK_INTEGRITY_COUNT, slab, left, slab->free_count);
+    slab->free = NULL;
+    slab->free_count = 0;
+}
+
 /* A slab may have been published while blocks of it lay in the front. */
 static int is_published(uint32_t word, unsigned class)
 {
@@ -173,7 +190,10 @@ void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned
         uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
         if (hak_likely(word == hak_unit_word(heap->tag, class))) {
             struct hak_slab *slab = hak_slab_of_unit(unit);
-            count -= take_run(slab, unit, count, &list);
+            unsigned taken = take_run(slab, unit, count, &list);
+            count -= taken;
+            if (hak_unlikely(list == NULL && count != 0 && count < HAK_WHOLE_LIST))
+                give_up_ring(slab, taken == 0);
             came_home(heap, slab);
         } else if (is_published(word, class)) {
             send_home(heap, unit, class, &list);
@@ -226,6 +246,8 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
 static unsigned next_batch(struct hak_tiny_bin *bin, unsigned class)
 {
     unsigned most = hak_policy_now()->front_refill[class];
+    if (!hak_policy_now()->refill_ramp)
+        return most;
     unsigned want = (unsigned)hak_min(hak_max(bin->batch, FIRST_BATCH), most);
     bin->batch = want * 2;
     return want;
@@ -244,6 +266,13 @@ static int adopt_some(struct hak_heap *heap, unsigned class)
         add_full(&heap->bins[class], slab);
     }
     return 0;
+}
+
+/* One need for a slab in `adopt_period` looks into the mailbox first. */
+static int is_turn_to_adopt(struct hak_heap *heap)
+{
+    const struct hak_policy *policy = hak_policy_now();
+    return policy->must_adopt && heap->needs++ % policy->adopt_period == 0;
 }
 
 /* A slab from the shared pool becomes the first of the bin. */
@@ -266,7 +295,7 @@ static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, 
     if ((got = take_from_partial(heap, class, want, list)) != 0)
         return got;
     *source = HAK_SOURCE_ADOPT;
-    if (hak_policy_now()->must_adopt && adopt_some(heap, class))
+    if (is_turn_to_adopt(heap) && adopt_some(heap, class))
         return take_from_partial(heap, class, want, list);
     *source = HAK_SOURCE_SHARED;
     if (acquire(heap, class))

@@ -34,6 +34,7 @@ struct hak_heap {
     struct hak_block *block; /* where this thread counts */
     struct hak_tiny_bin bins[HAK_TINY_CLASS_CAPACITY];
     struct hak_outbox outbox[HAK_OUTBOX_SLOTS];
+    uint32_t needs; /* for a slab, so far */
     struct hak_pool_outcome outcome; /* of the last acquire */
     uint32_t path; /* PATH code of the last refill that brought blocks */
 };
@@ -50,7 +51,9 @@ unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list);
 void *hak_tiny_fall_back(struct hak_heap *heap, unsigned class);
 
 /* Takes the first `count` blocks of the list, all of slabs that this heap owned when they
- * were pushed. Returns the rest of the list. */
+ * were pushed. Returns the rest of the list. A list of unknown length is HAK_WHOLE_LIST
+ * long, which is more than any is; one that ends early is suspect. */
+#define HAK_WHOLE_LIST 65536u
 void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count);
 
 /* Frees a block of another owner's slab. */

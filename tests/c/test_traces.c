@@ -2,7 +2,8 @@
  * Random traces with shadow contents: every block is filled with a pattern of its own, checked when
  * it is resized, freed or met, and freed by any thread. So a block handed out twice, overlapping
  * another, or written by the allocator while the program owns it is found; and at the end the
- * counters must say that no block is left, which finds the lost ones.
+ * counters must say that no block is left, and every slab that all of its blocks are home, which
+ * finds the lost ones.
  *
  * Each setting is a run of this program of its own, since most knobs are read at the start.
  */
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "hak.h"
+#include "mid/ace.h"
+#include "slab/remote.h"
 
 enum { OWN = 300, SHARED = 200, THREADS = 4, WAVES = 6 };
 
@@ -57,6 +60,14 @@ static void check(struct tracer *t, const struct record *r, size_t bytes) {
         t->bad += r->block[at] != (unsigned char)r->pattern;
 }
 
+static void check_zeros(struct tracer *t, const struct record *r) {
+    for (size_t at = 0; at < r->bytes; at++)
+        if (r->block[at] != 0) {
+            t->bad++;
+            return;
+        }
+}
+
 /* ---- steps --------------------------------------------------------------------------------- */
 
 static size_t some_size(struct tracer *t) {
@@ -69,11 +80,13 @@ static size_t some_size(struct tracer *t) {
 
 static void take(struct tracer *t, struct record *r) {
     size_t align = 0;
+    bool is_zeroed = false;
     r->bytes = some_size(t);
     r->pattern = check_rng_u64(&t->rng);
     switch (chance(t, 8)) {
     case 0:
         r->block = hak_calloc(r->bytes, 1);
+        is_zeroed = true;
         break;
     case 1:
         align = (size_t)8 << chance(t, chance(t, 20) == 0 ? 16 : 9);
@@ -87,6 +100,8 @@ static void take(struct tracer *t, struct record *r) {
         t->bad++;
         return;
     }
+    if (is_zeroed)
+        check_zeros(t, r);
     t->bad += hak_malloc_usable_size(r->block) < r->bytes;
     t->bad += align != 0 && (uintptr_t)r->block % align != 0;
     fill(r);
@@ -183,23 +198,57 @@ static unsigned run_waves(unsigned threads, unsigned seed) {
     return bad + tracers[0].bad;
 }
 
-static int child(unsigned threads) {
+static unsigned threads, bad;
+
+/* In a thread of its own, so that no heap is left when it is done. */
+static void *run_seeds(void *unused) {
+    for (unsigned seed = 1; seed <= rounds_of(2); seed++) {
+        int64_t live = live_blocks();
+        unsigned wrong = run_waves(threads, seed);
+        if (live_blocks() != live)
+            fprintf(stderr, "  seed %u: %ld blocks are lost\n", seed, (long)(live_blocks() - live));
+        if (wrong != 0)
+            fprintf(stderr, "  seed %u: %u words, sizes or alignments were wrong\n", seed, wrong);
+        bad += wrong + (live_blocks() != live);
+    }
+    return unused;
+}
+
+/* All threads have ended: blocks are on a list of their slab, or nowhere. */
+static int64_t blocks_away_from_home(void) {
+    int64_t away = 0;
+    for (size_t unit = 0; unit < hak_min(hak_zone.units, 1 << 16); unit++) {
+        uint32_t word = hak_load_relaxed(&hak_zone.map[unit]);
+        if (word >> HAK_TAG_SHIFT != HAK_TAG_NOBODY)
+            continue;
+        struct hak_slab *slab = hak_slab_of_unit(unit);
+        away += (int64_t)slab->used - (int64_t)hak_remote_count(slab);
+    }
+    return away;
+}
+
+static int64_t bytes_of_direct_blocks(void) {
+    int64_t bytes = 0;
+    for (unsigned c = hak_classes.mid_count; c < hak_classes.regular_count; c++)
+        if (hak_ace_is_direct(c))
+            bytes += CLASS_COUNT(c, mapped_class_bytes);
+    return bytes;
+}
+
+static int child(unsigned thread_count) {
     for (int i = 0; i < SHARED; i++)
         pthread_mutex_init(&shared_locks[i], NULL);
     steps = 1500;
-    unsigned bad = 0;
-    for (unsigned seed = 1; seed <= rounds_of(2); seed++) {
-        int64_t live = live_blocks();
-        bad += run_waves(threads, seed);
-        if (live_blocks() != live)
-            fprintf(stderr, "  seed %u: %ld blocks are lost\n", seed, (long)(live_blocks() - live));
-        if (bad != 0)
-            fprintf(stderr, "  seed %u: %u words, sizes or alignments were wrong\n", seed, bad);
-        bad += live_blocks() != live;
-    }
+    threads = thread_count;
+    run_thread(run_seeds, NULL);
+    if (blocks_away_from_home() != 0)
+        fprintf(stderr, "  %ld blocks never came home\n", (long)blocks_away_from_home());
+    if (bytes_of_direct_blocks() != 0)
+        fprintf(stderr, "  %ld bytes of spans never came back\n", (long)bytes_of_direct_blocks());
     if (COUNT(integrity_errors) != 0)
         fprintf(stderr, "  %ld integrity errors\n", (long)COUNT(integrity_errors));
-    return bad != 0 || COUNT(integrity_errors) != 0;
+    return bad != 0 || blocks_away_from_home() != 0 || bytes_of_direct_blocks() != 0 ||
+           COUNT(integrity_errors) != 0;
 }
 
 /* ---- settings ----------------------------------------------------------------------------------
@@ -237,6 +286,8 @@ static void holds_in_one_and_in_many_threads(const char *variables) {
 SETTING(blocks_keep_their_contents, "")
 SETTING(blocks_keep_their_contents_in_pow2_classes, "HAKMEM_TINY_GEOMETRY=pow2")
 SETTING(blocks_keep_their_contents_in_small_superslabs, "HAKMEM_SUPERSLAB_LG=19")
+SETTING(blocks_keep_their_contents_in_small_superslabs_of_pow2_classes,
+        "HAKMEM_TINY_GEOMETRY=pow2 HAKMEM_SUPERSLAB_LG=19 HAKMEM_FRONT_CAP=16")
 SETTING(blocks_keep_their_contents_without_empty_reuse, "HAKMEM_SS_EMPTY_REUSE=0")
 SETTING(blocks_keep_their_contents_without_adoption,
         "HAKMEM_TINY_SS_ADOPT=0 HAKMEM_SS_EMPTY_SCAN_LIMIT=4096")
@@ -259,6 +310,7 @@ int main(int argc, char **argv) {
     RUN(blocks_keep_their_contents);
     RUN(blocks_keep_their_contents_in_pow2_classes);
     RUN(blocks_keep_their_contents_in_small_superslabs);
+    RUN(blocks_keep_their_contents_in_small_superslabs_of_pow2_classes);
     RUN(blocks_keep_their_contents_without_empty_reuse);
     RUN(blocks_keep_their_contents_without_adoption);
     RUN(blocks_keep_their_contents_when_mapping_comes_before_adopting);
