@@ -268,8 +268,12 @@ void hak_learning_start(void)
     if (hak_knob(learn) != HAK_LEARN_LEARN || hak_load_relaxed(&learning.started) ||
         hak_exchange_acq_rel(&learning.started, 1))
         return;
+#ifndef HAK_WITHOUT_LEARNING
     hak_deal_counts_sizes = 1;
     start_thread(); /* refused: the policy stands as it is */
+#else
+    (void)start_thread;
+#endif
 }
 
 /* Programs that have threads of their own find it there from the start. */
