@@ -8,6 +8,7 @@
 #include "front/front.h"
 #include "hakmem.h"
 #include "learn/site_policy.h"
+#include "mid/big.h"
 #include "os/lock.h"
 #include "os/page.h"
 
@@ -26,6 +27,7 @@ void hak_sites_start(void)
 {
     table.sites = hak_page_sites(&table.capacity, &table.lost);
     hak_sites_on = table.sites != NULL && hak_knob(sites) != HAK_SITES_OFF;
+    hak_big_lets_go = hak_sites_lets_go;
 }
 
 /* ---- records ---------------------------------------------------------------------- */

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "core/codes.h"
+#include "core/config.h"
 #include "core/probe.h"
 #include "front/control.h"
 #include "front/deal.h"
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
+#include "os/os.h"
 #include "slab/legacy.h"
 
 /* A look at the clock costs as much as a refill: one in so many is not felt. */
@@ -308,10 +310,13 @@ static void free_single(struct hak_front *front, unsigned class, void *block)
     give_back(front, class, block, 1);
 }
 
+/* Nothing is ever read from such an address. HAKMEM_SAFE_FREE asks the kernel, so that the event
+ * tells a wild pointer (got 0) from somebody else's memory (got 1). */
 static HAK_COLD void free_foreign(void *block)
 {
     hak_gauge_add(foreign_frees, 1);
-    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
+    int is_mapped = hak_knob(safe_free) && hak_os_is_mapped(block);
+    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, (uint64_t)is_mapped, 0);
 }
 
 static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void *block)

@@ -68,6 +68,7 @@ static void start_library(void)
     hak_sites_start();
     hak_control_start();
     hak_learning_show_rest();
+    hak_report_start();
     /* As early as can be: prepare handlers run last to first, so that other libraries'
      * may still allocate before ours takes the locks, and their child handlers after. */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
