@@ -80,7 +80,7 @@ def command(
     check_sample_bytes(request)
     if path is not None:
         check_path(path, force)
-    check_request(request)  # no privilege is told before anything starts
+    request = check_request(request)  # no privilege is told before anything starts
     with open_profiled(target, request) as opened, asked_to_stop() as stopped:
         file = Path(path if path is not None else f"hakmem-{opened.pid}.hakprof")
         check_path(str(file), force)

@@ -90,12 +90,16 @@ def record_profile(
 ) -> Outcome:
     """Attaches, lets a held program go, and records to the end of it all."""
     from hakmem_tools.observe.profiler import Recorder, complete_started, open_profile
+    from hakmem_tools.observe.target import await_page
 
     request = msgspec.structs.replace(request, pid=opened.pid)
     ended = _ended(opened)
+    if opened.launched is not None and request.way == "sites":
+        opened.launched.release()
+        await_page(opened.launched).close()
     with _attached(opened, request, open_profile) as source:
         header = source.header
-        if opened.launched is not None and request.allocator == "hakmem":
+        if opened.launched is not None and (request.allocator, request.way) == ("hakmem", "bpf"):
             opened.launched.release()
             header = complete_started(source, ended, _PAGE_PATIENCE_S)
         with Recorder(source, file, header, overwrite=force) as recorder:

@@ -15,8 +15,10 @@ from hakmem_tools.observe.source import TargetError, TargetGone
 
 KNOB = "HAKMEM_SAMPLE_BYTES"
 _MOST_BYTES = 1 << 28
-#: What is aimed for when the share is exceeded, and when there is room again, of the share.
-_AIM, _ROOM = 0.5, 0.1
+#: Of the share: where the distance is raised, what is aimed for then, and where there is room
+#: again. What is measured are traps and programs; what they drive out of caches comes on top,
+#: and about doubles it.
+_LIMIT, _AIM, _ROOM = 0.5, 0.25, 0.05
 #: A single look may be mistaken: what it asks for is bounded.
 _MOST_STEP = 8
 #: A process answers on its next slow path; a busy one at once.
@@ -28,7 +30,7 @@ def next_distance(now_bytes: int, usual_bytes: int, share: float, budget: float)
 
     A power of two above the usual one, or the usual one itself.
     """
-    if share > 0.8 * budget:
+    if share > _LIMIT * budget:
         wanted = now_bytes * min(_MOST_STEP, share / (_AIM * budget))
         return min(_MOST_BYTES, 1 << (max(1, int(wanted)) - 1).bit_length())
     if now_bytes > usual_bytes and share < _ROOM * budget:

@@ -213,6 +213,43 @@ def test_a_file_that_exists_is_not_overwritten_unasked(
     assert read_profile(path).end is not None
 
 
+def test_without_privilege_the_table_of_sites_serves_and_says_what_it_is(
+    directory: Path, binary: Path, library: Library
+) -> None:
+    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    theirs = directory / "theirs"
+    theirs.mkdir()
+    theirs.chmod(0o777)
+    target = subprocess.Popen(
+        [*nobody, "env", f"LD_PRELOAD={library.path}", binary, "0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert target.stdout is not None
+        assert target.stdout.readline().strip() == "leaking"
+        path = theirs / "file"
+        done = subprocess.run(
+            [*nobody, HAKMEM, "profile", "-p", str(target.pid), "-d", "0.5", "-o", path],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        target.kill()
+        target.communicate()
+    assert done.returncode == 0, done.stderr
+    assert "CAP_BPF" in done.stderr
+    profile = read_profile(path)
+    assert profile.header.source == "counters"
+    name_frames(profile)
+    amounts = by_site(profile, "cumulative")
+    assert amounts["keep"].weighted >= 1000
+    assert {len(stack.frames) for stack in profile.stacks.values()} <= {0, 1}
+    assert any("one frame" in sentence for sentence in profile.missing)
+
+
 def names_the_leak(report: str, source: str) -> bool:
     """Whether the first line of a report has a frame at the line that the source calls LEAK."""
     text = (HERE / source).read_text().splitlines()

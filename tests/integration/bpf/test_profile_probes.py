@@ -15,9 +15,9 @@ from hakmem_tools.native.library import Library
 from hakmem_tools.observe.bpf import profile
 from hakmem_tools.observe.bpf.library import open_mapped_library
 from hakmem_tools.observe.bpf.profile import open_probe_profile
-from hakmem_tools.observe.bpf.profile_open import describe_process
 from hakmem_tools.observe.bpf.profile_program import ProfileLimits
 from hakmem_tools.observe.counters import CountersSource
+from hakmem_tools.observe.profile_header import describe_process
 from hakmem_tools.observe.profile_source import ProfileRequest
 from hakmem_tools.observe.profiler import open_profile
 from hakmem_tools.observe.source import SourceUnavailable
