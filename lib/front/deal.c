@@ -22,7 +22,9 @@ static struct {
 
 _Static_assert(HAK_DEAL_SIZES == HAK_SIGNATURE_BINS, "one count per bin");
 uint64_t hak_deal_big_sizes[HAK_DEAL_SIZES];
+#ifndef HAK_WITHOUT_LEARNING
 int hak_deal_counts_sizes;
+#endif
 
 void hak_deal_count_size(size_t bytes)
 {

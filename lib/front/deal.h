@@ -47,7 +47,11 @@ uint64_t hak_deal_lost(void);
 /* Big requests by size, for the signature: counted while a learner runs. */
 #define HAK_DEAL_SIZES 24
 extern uint64_t hak_deal_big_sizes[HAK_DEAL_SIZES];
+#ifdef HAK_WITHOUT_LEARNING
+enum { hak_deal_counts_sizes = 0 };
+#else
 extern int hak_deal_counts_sizes;
+#endif
 void hak_deal_count_size(size_t bytes);
 
 #endif
