@@ -45,7 +45,7 @@ C_FILES       := $(wildcard lib/*/*.c lib/*/*.h tests/*/*.c tests/*/*.h bench/*.
 Q = $(if $(V),,@)
 step = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)' >&2)
 
-.PHONY: help build demo test test-c test-py lint format trust bench clean install-deps \
+.PHONY: help build demo test test-c test-py lint format trust bench reference clean install-deps \
         ground FORCE
 
 help:
@@ -56,6 +56,7 @@ help:
 	  'make trust        the C tests under the address, undefined-behaviour and thread sanitizers' \
 	  'make lint         ruff, mypy, import contracts, line lengths in C (make format: apply)' \
 	  'make bench        the scenarios against the peers' \
+  'make reference    docs/reference anew, from the tables in the library' \
 	  'make install-deps every package and the environment, nothing else' \
 	  'make clean        remove build/'
 
@@ -131,18 +132,22 @@ bench: ground build build/minimal/libhakmem.so $(WORKLOADS)
 	@.venv/bin/hakmem bench $(ARGS)
 
 # ---- Test -----------------------------------------------------------------------------------------
+# As many at a time as there are processors, four at most; tests/conftest.py keeps those together
+# that must not meet. ARGS='-n 0 tests/...' runs them in one process.
+JOBS   ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
+PYTEST := .venv/bin/python -m pytest -n $(JOBS) --dist loadgroup
 # Both halves always run, whatever the first one says; pytest's summary comes last.
 test: build $(WORKLOADS)
 	@status=0; \
 	$(MAKE) test-c || status=1; \
-	.venv/bin/python -m pytest $(ARGS) || status=1; \
+	$(PYTEST) $(ARGS) || status=1; \
 	exit $$status
 
 test-c: $(C_TESTS:%=build/test/%)
 	@scripts/run-c-tests build/test $(C_TESTS)
 
 test-py: build ground $(WORKLOADS)
-	@.venv/bin/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 trust: $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
 	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; exit $$status
@@ -159,6 +164,9 @@ lint: ground
 format: ground
 	@.venv/bin/ruff check --fix-only --quiet .
 	@.venv/bin/ruff format .
+
+reference: ground build
+	@.venv/bin/python -m hakmem_tools.native.reference
 
 clean:
 	rm -rf build

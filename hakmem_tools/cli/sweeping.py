@@ -96,7 +96,7 @@ def measure(make: Callable[[], Plan], how: dict[str, Any], need: str | None = No
     """Conduct a plan and print its result; returns the exit code."""
     from hakmem_tools.tune import libhakmem, session
 
-    _check_reports(how)
+    check_reports(how)
     with failures(), asked_to_stop() as stopping:
         result, path = session.run(
             adjusted(make(), how),
@@ -108,6 +108,13 @@ def measure(make: Callable[[], Plan], how: dict[str, Any], need: str | None = No
             opened=lambda opened: say(f"sweep file: {opened.path}"),
         )
         stopped = stopping() and not result.complete
+    return conclude(result, path, how, stopped, need)
+
+
+def conclude(
+    result: SweepResult, path: Path, how: dict[str, Any], stopped: bool, need: str | None = None
+) -> int:
+    """Print the result, and say what follows from it; returns the exit code."""
     show(result, path, how)
     if stopped:
         say(f"stopped; the same command goes on with {path}")
@@ -139,7 +146,8 @@ def exit_code(result: SweepResult, gated: bool, need: str | None) -> int:
     return gate([arm.verdict for arm in result.arms], Kind(need) if need else None)
 
 
-def _check_reports(how: dict[str, Any]) -> None:
+def check_reports(how: dict[str, Any]) -> None:
+    """Failure for a report that could not be written, before anything is measured."""
     for path in how["report"]:
         if path.suffix not in _SUFFIXES:
             raise Failure(f"--report {path}: allowed endings are {', '.join(_SUFFIXES)}")

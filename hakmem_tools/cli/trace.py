@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -59,10 +60,12 @@ def command(
     with (
         Sink(path, force) as sink,
         open_target(target, hold=True) as opened,
+        _end_of(opened) as ended,
         open_trace(opened.pid, request) as trace,
         asked_to_stop() as stopped,
     ):
-        ended = _let_run(opened)
+        if opened.launched is not None:
+            opened.launched.release()
         printer = Printer(sink, as_json, trace.start_ns)
         for batch in trace.batches(ended=ended, stopped=stopped, seconds=seconds, count=count):
             printer.events(batch)
@@ -72,15 +75,21 @@ def command(
         return _verdict(trace, opened)
 
 
-def _let_run(opened: OpenTarget) -> Callable[[], bool]:
-    """Starts what is held; gives the function that says whether the target has ended."""
+@contextmanager
+def _end_of(opened: OpenTarget) -> Iterator[Callable[[], bool]]:
+    """The function that says whether the target has ended.
+
+    Asked for before the probes are attached: a target may end the moment they are, and what it
+    did until then is still to be told.
+    """
     from hakmem_tools.observe.proc import Process
 
-    if opened.launched is not None:
-        opened.launched.release()
-        return lambda: opened.launched.poll() is not None
-    process = Process(opened.pid)
-    return lambda: not process.is_alive()
+    launched = opened.launched
+    if launched is not None:
+        yield lambda: launched.poll() is not None
+        return
+    with Process(opened.pid) as process:
+        yield lambda: not process.is_alive()
 
 
 def _verdict(trace: Trace, opened: OpenTarget) -> int:

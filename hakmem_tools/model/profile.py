@@ -251,12 +251,13 @@ class Profile:
         total: dict[tuple[int, int, int, int | None], list[int]] = {}
         for tick in self.ticks:
             for row in tick.caused if during.holds(tick.time_ns) else ():
-                sums = total.setdefault((row.stack, row.tid, row.cause, row.size_class), [0, 0])
+                sums = total.setdefault((row.stack, row.tid, row.cause, row.size_class), [0, 0, 0])
                 sums[0] += row.count
                 sums[1] += row.size_bytes
+                sums[2] += row.duration_ns
         return [
-            Caused(stack, tid, cause, count, size_bytes, size_class)
-            for (stack, tid, cause, size_class), (count, size_bytes) in total.items()
+            Caused(stack, tid, cause, count, size_bytes, size_class, duration_ns)
+            for (stack, tid, cause, size_class), (count, size_bytes, duration_ns) in total.items()
         ]
 
     def _allocated(self, during: Moment) -> list[Rows]:

@@ -213,7 +213,11 @@ def _column(values: Sequence[int], width: int) -> bytes:
 
 
 class Caused(msgspec.Struct, frozen=True, array_like=True):
-    """What a stack made the kernel do in a tick: `cause` is a code of CAUSES."""
+    """What a stack made the kernel do in a tick: `cause` is a code of CAUSES.
+
+    A page fault in a large sampled block is its allocating stack's, and has its size class; any
+    other one is that of the code that touched the page. `duration_ns` is 0 where nobody measures.
+    """
 
     stack: int
     tid: int
@@ -221,6 +225,7 @@ class Caused(msgspec.Struct, frozen=True, array_like=True):
     count: int
     size_bytes: int = 0
     size_class: int | None = None
+    duration_ns: int = 0
 
 
 class Tick(msgspec.Struct, frozen=True, tag="tick", array_like=True):

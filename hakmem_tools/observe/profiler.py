@@ -15,11 +15,20 @@ from typing import Any
 
 import msgspec
 
-from hakmem_tools.model.profile_records import End, Header, Record, Tick
+from hakmem_tools.model.profile_records import (
+    End,
+    Header,
+    Module,
+    Record,
+    Stack,
+    Symbols,
+    Tick,
+)
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
 from hakmem_tools.observe.recording import ProfileWriter
 from hakmem_tools.observe.source import NoPage, NotPermitted, SourceUnavailable
+from hakmem_tools.observe.symbolise import Symboliser
 
 _BPF_MODULE = "hakmem_tools.observe.bpf.profile_open"
 _TURN_S = 0.1
@@ -101,6 +110,8 @@ class Recorder:
         self._start = clock()
         self.header = header
         self.samples = self.lost = 0
+        self._modules: dict[int, Module] = {}
+        self._unnamed: dict[tuple[int, int], None] = {}
 
     def run(
         self,
@@ -137,18 +148,40 @@ class Recorder:
 
     def _tick(self, *, live: bool) -> None:
         self._write(list(self._source.poll(live=live)))
+        if live:
+            self._embed_names()
 
     def _write(self, records: list[Record]) -> None:
         for record in records:
             if isinstance(record, Tick):
                 self.samples += sum(row[2] for row in record.allocated.unpack())
                 self.lost += sum(record.lost.values())
+            elif isinstance(record, Module):
+                self._modules[record.id] = record
+            elif isinstance(record, Stack):
+                self._unnamed.update(dict.fromkeys(filter(self._passes_away, record.places())))
         if records:
             self._writer.write(records)
+
+    def _passes_away(self, place: tuple[int, int]) -> bool:
+        """Whether a place's name goes with the process: JIT code, or a file that is deleted or
+        that only the process sees.
+        """
+        module = self._modules.get(place[0])
+        return module is None or module.deleted or module.root != ""
+
+    def _embed_names(self) -> None:
+        """Writes the names that nobody could find later."""
+        if self._unnamed:
+            with Symboliser(self._modules, pid=self.header.pid) as symboliser:
+                found = symboliser.resolve(self._unnamed)
+            self._unnamed.clear()
+            self._writer.write([Symbols(*place, frames) for place, frames in found.items()])
 
     def _end(self, reason: str) -> Outcome:
         records, end = self._source.end(reason)
         self._write(list(records))
+        self._embed_names()
         self._writer.close(end)
         duration_ns = end.time_ns - self.header.start_ns
         return Outcome(

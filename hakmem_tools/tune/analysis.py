@@ -22,6 +22,11 @@ from hakmem_tools.tune.statistics.estimate import (
 from hakmem_tools.tune.statistics.monitor import ArmEffect, Monitor
 from hakmem_tools.tune.statistics.outliers import outlier_flags, warmup_length
 from hakmem_tools.tune.statistics.sequential import Look
+from hakmem_tools.tune.statistics.switchback import (
+    SliceSample,
+    SwitchbackEffect,
+    switchback_effect,
+)
 from hakmem_tools.tune.verdict import Change, Verdict, decide
 
 if TYPE_CHECKING:
@@ -89,13 +94,42 @@ def improvements(plan: Plan, trials: Sequence[Trial], blocks: int) -> Mapping[st
     return {arm: [sign * value for value in values] for arm, values in pairs.by_arm.items()}
 
 
+def slices(plan: Plan, trials: Sequence[Trial], blocks: int) -> Mapping[str, Sequence[SliceSample]]:
+    """A live sweep's slices, each arm's with the reference's between them, in order of time.
+
+    Better is a larger value, as in `improvements`.
+    """
+    sign = 1 if plan.metric.better == "higher" else -1
+    measured = [t for t in trials if t.key.phase == Phase.MEASURE and t.key.block < blocks]
+    found: dict[str, list[SliceSample]] = {arm.name: [] for arm in plan.contenders}
+    for number, trial in enumerate(sorted(measured, key=lambda trial: trial.key)):
+        value = trial.metrics.get(plan.metric.name, 0.0)
+        if not trial.ok or value <= 0:
+            continue
+        if trial.arm == plan.reference.name:
+            for rows in found.values():
+                rows.append(SliceSample(number, 0, 0.0, value**sign))
+        elif trial.arm in found:
+            found[trial.arm].append(SliceSample(number, 1, 0.0, value**sign))
+    return found
+
+
+def _switchback(
+    samples: Sequence[SliceSample], _generator: np.random.Generator
+) -> SwitchbackEffect | None:
+    return switchback_effect(samples, 1, 0.0)
+
+
 class Follower:
     """Follows a sweep from look to look; the one place where arms become done."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.monitor = Monitor(
-            [arm.name for arm in plan.contenders], seed=plan.seed, level=plan.limits.level
+            [arm.name for arm in plan.contenders],
+            seed=plan.seed,
+            level=plan.limits.level,
+            estimator=_switchback if plan.live else paired_estimate,
         )
         self.states: dict[str, ArmState] = {}
 
@@ -107,7 +141,8 @@ class Follower:
     def look(self, look: Look, trials: Sequence[Trial]) -> dict[str, ArmState]:
         """Take a look at the first blocks; raises ValueError unless it goes forward."""
         earlier = self.done
-        effects = self.monitor.look(look, improvements(self.plan, trials, look.blocks))
+        data = slices if self.plan.live else improvements
+        effects = self.monitor.look(look, data(self.plan, trials, look.blocks))
         for effect in effects:
             if effect.arm in earlier:
                 continue

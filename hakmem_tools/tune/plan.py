@@ -109,6 +109,28 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 UNTIL = ("verdict", "difference", "precision")
 
 
+class Live(msgspec.Struct, frozen=True, kw_only=True):
+    """A running process whose live knobs are switched in slices; then an arm's env are its knobs.
+
+    `started_ns` is when it began to count, so that another process under the same number is another
+    experiment. Of each slice the first `carry_over` (a fraction) is not measured.
+    """
+
+    pid: int
+    started_ns: int
+    slice_seconds: float = 2.0
+    carry_over: float = 0.25
+
+    def problems(self) -> list[str]:
+        """What is out of range, one line each."""
+        found = []
+        if not 0.05 <= self.slice_seconds <= 3600:
+            found.append(f"--slice {self.slice_seconds:g}s: allowed is 0.05s..3600s")
+        if not 0.0 <= self.carry_over <= 0.9:
+            found.append(f"carry_over={self.carry_over:g}: allowed is 0..0.9")
+        return found
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What is measured and how it is judged; the first arm is the reference."""
 
@@ -119,6 +141,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     env: dict[str, str] = {}
     setup: tuple[str, ...] = ()
     server: Server | None = None
+    live: Live | None = None
     cwd: str = "."
     limits: Limits = Limits()
     rules: Rules = Rules()
@@ -143,7 +166,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
         Limits, rules and title are left out: they change what is concluded, not what a run is.
         """
-        what = (self.command, self.arms, self.env, self.server, self.metric, self.also, self.setup)
+        what = (self.command, self.arms, self.env, self.server, self.metric, self.also, self.setup,
+                self.live)  # fmt: skip
         return hashlib.sha256(msgspec.json.encode(what, order="deterministic")).hexdigest()[:16]
 
 
@@ -159,9 +183,11 @@ def check(plan: Plan) -> Plan:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise PlanError(f"arm name {doubled[0]!r} is used twice: every arm needs its own")
+    builtin = tuple(LIVE_METRICS if plan.live else BUILTIN_METRICS)
     for metric in (plan.metric, *plan.also):
-        check_metric(metric)
+        check_metric(metric, builtin)
     problems = [*plan.limits.problems(), *plan.rules.problems()]
+    problems += plan.live.problems() if plan.live else []
     if problems:
         raise PlanError(problems[0])
     if plan.server is not None and bool(plan.server.ready_port) == bool(plan.server.ready_regex):
@@ -171,8 +197,8 @@ def check(plan: Plan) -> Plan:
     return plan
 
 
-def check_metric(metric: Metric) -> None:
-    """PlanError unless the metric can be taken from somewhere."""
+def check_metric(metric: Metric, builtin: Sequence[str] = ()) -> None:
+    """PlanError unless the metric can be taken from somewhere; `builtin` are measured anyway."""
     import re
 
     if metric.better not in ("lower", "higher"):
@@ -191,10 +217,10 @@ def check_metric(metric: Metric) -> None:
     elif metric.ratio:
         if len(metric.ratio) < 2:
             raise PlanError(f"metric {metric.name!r}: ratio needs a numerator and what it is of")
-    elif not (metric.from_output or metric.counter or metric.name in BUILTIN_METRICS):
+    elif not (metric.from_output or metric.counter or metric.name in builtin):
         raise PlanError(
             f"metric {metric.name!r} is not measured by the runner: give a regex, a json path or a"
-            f" counter for it, or use one of {', '.join(BUILTIN_METRICS)}"
+            f" counter for it, or use one of {', '.join(builtin)}"
         )
 
 
@@ -211,6 +237,9 @@ BUILTIN_METRICS: dict[str, str] = {
     "voluntary_switches": "",
     "involuntary_switches": "",
 }
+
+# Of a running process, per second where it is a flow; its counters too, as `counters.NAME`.
+LIVE_METRICS = {"cpu": "s", "kernel_share": "fraction", "rss": "bytes"}
 
 
 def parse_arm(text: str) -> Arm:

@@ -76,7 +76,7 @@ class Runner:
             _take(metrics, missing, counts)
             self._take_counters(metrics, missing)
             if status is Status.OK:
-                status, detail = self._from_output(_tail_text(output), metrics, missing)
+                status, detail = take_asked(self.plan, metrics, missing, _tail_text(output))
             if status is not Status.OK:
                 detail = _with_messages(detail, messages)
         return self._trial(
@@ -172,23 +172,24 @@ class Runner:
             missing["counters"] = "no counters page: libhakmem is not loaded, or too short a run"
         self._pages.clear()
 
-    def _from_output(
-        self, text: str, metrics: dict[str, float], missing: dict[str, str]
-    ) -> tuple[Status, str]:
-        """Fill in the metrics that the program prints; without the main one the run has failed."""
-        for metric in (self.plan.metric, *self.plan.also):
-            if metric.ratio:
-                _take(metrics, missing, {metric.name: share(metric, metrics)})
-            elif metric.counter:
-                _take(metrics, missing, {metric.name: counted(metric, metrics)})
-            elif metric.from_output:
-                _take(metrics, missing, {metric.name: extract(metric, text)})
-        name = self.plan.metric.name
-        if name not in metrics:
-            return Status.FAILED, missing.get(name, f"metric {name} was not measured")
-        if metrics[name] <= 0:
-            return Status.FAILED, f"metric {name} is {metrics[name]:g}: effects need it above 0"
-        return Status.OK, ""
+
+def take_asked(
+    plan: Plan, metrics: dict[str, float], missing: dict[str, str], output: str = ""
+) -> tuple[Status, str]:
+    """Fill in the metrics that the plan asks for; without the main one the run has failed."""
+    for metric in (plan.metric, *plan.also):
+        if metric.ratio:
+            _take(metrics, missing, {metric.name: share(metric, metrics)})
+        elif metric.counter:
+            _take(metrics, missing, {metric.name: counted(metric, metrics)})
+        elif metric.from_output:
+            _take(metrics, missing, {metric.name: extract(metric, output)})
+    name = plan.metric.name
+    if name not in metrics:
+        return Status.FAILED, missing.get(name, f"metric {name} was not measured")
+    if metrics[name] <= 0:
+        return Status.FAILED, f"metric {name} is {metrics[name]:g}: effects need it above 0"
+    return Status.OK, ""
 
 
 def _take(

@@ -1,6 +1,7 @@
 #include "core/policy.h"
 
 #include "core/config.h"
+#include "core/log.h"
 #include "core/probe.h"
 
 /* Snapshots are reused in turn: a slow path that still reads the one of this many
@@ -89,6 +90,7 @@ uint64_t hak_policy_publish(const uint32_t *size_bytes, unsigned tiny_count, uns
     uint64_t version = hak_policy_current->version + 1;
     struct hak_policy *policy = &kept[version % KEPT];
     fill(policy, size_bytes, tiny_count, count);
+    hak_log_follow_knobs();
     policy->version = version;
     hak_store_release(&hak_policy_current, policy);
     hak_probe_policy_publish(version);

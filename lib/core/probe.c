@@ -1,21 +1,40 @@
 #include "core/probe.h"
 
+#include "core/log.h"
+
 #ifndef HAK_BENCH_MINIMAL
 #include <sys/sdt.h>
 
 /* noipa: no clone, no constant propagation; the site stays one, its operands registers. */
 #define HAK_SITE __attribute__((noinline, noclone, noipa))
 #define U64(x) uint64_t x
+/* A jump, with the arguments where they are, so that the site's operands stay registers. */
+#define LOG(provider, name, a, b, c, d) \
+    if (hak_unlikely(hak_log_events >> HAK_PROBE_##provider##_##name & 1)) \
+        hak_log_event(a, b, c, d, HAK_PROBE_##provider##_##name)
 #define HAK_PROBE1(provider, name, a, doc) \
-    HAK_SITE void hak_probe_##name(U64(a)) { STAP_PROBE1(provider, name, a); }
+    HAK_SITE void hak_probe_##name(U64(a)) \
+    { \
+        STAP_PROBE1(provider, name, a); \
+        LOG(provider, name, a, 0, 0, 0); \
+    }
 #define HAK_PROBE2(provider, name, a, b, doc) \
-    HAK_SITE void hak_probe_##name(U64(a), U64(b)) { STAP_PROBE2(provider, name, a, b); }
+    HAK_SITE void hak_probe_##name(U64(a), U64(b)) \
+    { \
+        STAP_PROBE2(provider, name, a, b); \
+        LOG(provider, name, a, b, 0, 0); \
+    }
 #define HAK_PROBE3(provider, name, a, b, c, doc) \
-    HAK_SITE void hak_probe_##name(U64(a), U64(b), U64(c)) { STAP_PROBE3(provider, name, a, b, c); }
+    HAK_SITE void hak_probe_##name(U64(a), U64(b), U64(c)) \
+    { \
+        STAP_PROBE3(provider, name, a, b, c); \
+        LOG(provider, name, a, b, c, 0); \
+    }
 #define HAK_PROBE4(provider, name, a, b, c, d, doc) \
     HAK_SITE void hak_probe_##name(U64(a), U64(b), U64(c), U64(d)) \
     { \
         STAP_PROBE4(provider, name, a, b, c, d); \
+        LOG(provider, name, a, b, c, d); \
     }
 #define HAK_PROBE6(provider, name, a, b, c, d, e, f, doc) \
     HAK_SITE void hak_probe_##name(U64(a), U64(b), U64(c), U64(d), U64(e), U64(f)) \

@@ -1,12 +1,32 @@
 /* Requests of tools, and publication: see control.h. */
 #include "front/control.h"
 
+#include "base/text.h"
 #include "core/config.h"
 #include "core/policy.h"
 #include "front/deal.h"
 #include "slab/sizeclass.h"
 
 static uint32_t publishing; /* 1 while somebody changes what the next snapshot is made of */
+
+static void tell_refused(void)
+{
+    HAK_TEXT(line, 128);
+    hak_text_add(&line, "hakmem: HAKMEM_MID_DYN1=");
+    hak_text_add_i64(&line, hak_knob(mid_dyn1));
+    hak_text_add(&line, ": above 2048 up to 32768, and only one size in a process; as before\n");
+    hak_text_flush(&line);
+}
+
+/* A size that is refused, since there are blocks of another one, leaves the class as it is. */
+static void set_dynamic_class(void)
+{
+    unsigned class = hak_classes.dynamic_mid;
+    if (hak_classes_set_dynamic(&hak_classes, (size_t)hak_knob(mid_dyn1)))
+        hak_page_show_class(class, hak_classes.size[class]);
+    else
+        tell_refused();
+}
 
 /* While requests are dealt out, none of them may be served by its class without a look. */
 static uint64_t publish(void)
@@ -17,6 +37,7 @@ static uint64_t publish(void)
     if (hak_policy_deals(hak_policy_now()))
         threshold = hak_deal_threshold(0);
     hak_classes_set_threshold(&hak_classes, threshold);
+    set_dynamic_class();
     hak_page_show_policy(version);
     return version;
 }

@@ -189,27 +189,29 @@ static void work_window(struct hak_learner *l)
 
 /* ---- the thread ------------------------------------------------------------------------- */
 
-/* The 20th word of stat; what comes before it is the name, which may hold anything up to the last
- * parenthesis. 0: not to be learnt. */
-static uint64_t count_threads(void)
+/* Is no thread left but this one? The 3rd word of stat is the state of the first thread, which
+ * is a zombie when it has ended before the others, and still counts; the 20th is the number of
+ * threads. Before them comes the name, which may hold anything up to the last parenthesis. */
+static int is_alone(void)
 {
     char text[512];
     int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t got = read(fd, text, sizeof text - 1);
-    close(fd);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0)
+        close(fd);
     size_t at = got > 0 ? (size_t)got : 0;
     text[at] = '\0';
     while (at != 0 && text[at] != ')')
         at--;
+    if (got <= 0 || at + 2 >= (size_t)got)
+        return 0; /* not to be learnt */
+    uint64_t ended = text[at + 2] == 'Z', count = 0;
     for (int word = 2; word < 20 && text[at] != '\0'; word++)
         while (text[++at] != ' ' && text[at] != '\0')
             ;
-    uint64_t count = 0;
     for (at += text[at] == ' '; text[at] >= '0' && text[at] <= '9'; at++)
         count = count * 10 + (uint64_t)(text[at] - '0');
-    return count;
+    return count == 1 + ended;
 }
 
 /* Waits for the end of the window; answers tools meanwhile. 0: nobody else is left. */
@@ -223,7 +225,7 @@ static int nap_through(uint64_t window_ns)
         if (hak_control_waits())
             hak_control_answer();
     }
-    return count_threads() != 1;
+    return !is_alone();
 }
 
 static void *run(void *nothing)

@@ -52,7 +52,7 @@ static void start_page(void)
     struct hak_class_info info[HAK_CLASS_CAPACITY];
     for (unsigned c = 0; c < hak_classes.count; c++) {
         info[c].size_bytes = hak_classes.size[c];
-        info[c].tier = (c >= hak_classes.tiny_count) + (c >= hak_classes.mid_count);
+        info[c].tier = (c >= hak_classes.tiny_count) + (hak_classes.size[c] > HAK_MID_MAX_BYTES);
     }
     hak_page_make(info, hak_classes.count, hak_classes.tiny_count, (int)hak_knob(page));
 }

@@ -67,7 +67,8 @@ static void serve_from_pool(const struct hak_ace_request *request, struct hak_ac
 int hkm_ace_alloc(const struct hak_ace_request *request, struct hak_ace_answer *answer)
 {
     *answer = (struct hak_ace_answer){.class = request->class};
-    int aligned_only = request->class >= hak_classes.regular_count;
+    int aligned_only =
+        request->class >= hak_classes.regular_count && request->class != hak_classes.dynamic_mid;
     if (!is_served(request->class) ||
         (!aligned_only && !is_within_w_max(request->class, request->bytes))) {
         hak_ace_failed(request, HAK_ACE_FAIL_THRESHOLD);

@@ -5,6 +5,7 @@
 
 #include "core/config.h"
 #include "mid/bigcache.h"
+#include "mid/span.h"
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/purge.h"
@@ -91,6 +92,51 @@ static int make_room(void)
         hak_os.unmap(old, old_capacity * sizeof *old);
     return 0;
 }
+
+/* ---- without an mmap path (the kill switch) ------------------------------------------- */
+
+/* Big blocks are then cut from the zone, where Mid and Large live: from their chunks up to
+ * a chunk's size, so that the OS is asked for a chunk at a time; above, as ranges. Their
+ * memory goes back there at once, and is kept or purged with theirs. */
+static int is_of_zone(const void *block)
+{
+    return hak_unit_of(block) < hak_zone.units;
+}
+
+static size_t units_of(size_t bytes)
+{
+    return (bytes + HAK_UNIT_BYTES - 1) >> HAK_UNIT_LG;
+}
+
+/* What does not lie in a chunk is longer than one, so that its size tells. */
+static char *take_from_zone(size_t *bytes, size_t align, int *zeroed)
+{
+    if (align > HAK_UNIT_BYTES)
+        *bytes = hak_max(*bytes, (HAK_SPAN_MOST_UNITS + 1) * HAK_UNIT_BYTES);
+    size_t units = units_of(*bytes);
+    *zeroed = 1;
+    size_t unit = units <= HAK_SPAN_MOST_UNITS
+                      ? hak_span_take(units, zeroed)
+                      : hak_zone_take(units, hak_max(align >> HAK_UNIT_LG, 1));
+    if (unit == HAK_NO_UNIT)
+        return NULL;
+    if (units > HAK_SPAN_MOST_UNITS)
+        hak_gauge_add(mapped_bytes, units << HAK_UNIT_LG);
+    return hak_unit_address(unit);
+}
+
+static void give_to_zone(void *block, size_t bytes)
+{
+    size_t unit = hak_unit_of(block), units = units_of(bytes);
+    if (units <= HAK_SPAN_MOST_UNITS) {
+        hak_span_give(unit, units);
+        return;
+    }
+    hak_gauge_add(mapped_bytes, -(int64_t)(units << HAK_UNIT_LG));
+    hak_zone_give(unit, units);
+}
+
+/* ---- mapping --------------------------------------------------------------------------- */
 
 /* Maps with room to spare and gives back what lies before and behind. */
 static char *map_aligned(size_t bytes, size_t align)
@@ -181,8 +227,12 @@ void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
     size_t rounded = hak_big_class_bytes(hak_align_up(hak_max(bytes, 1), HAK_PAGE_BYTES));
     char *block = NULL;
     hak_lock_take(&table.lock);
-    if (make_room() == 0 && (block = find_or_map(rounded, align, site, zeroed)) != NULL)
-        insert((uintptr_t)block, rounded, site);
+    if (make_room() == 0) {
+        block = hak_knob(large_mmap) ? find_or_map(rounded, align, site, zeroed)
+                                     : take_from_zone(&rounded, align, zeroed);
+        if (block != NULL)
+            insert((uintptr_t)block, rounded, site);
+    }
     if (block != NULL)
         count_live((int64_t)rounded, 1);
     else
@@ -255,7 +305,10 @@ int hak_big_free(void *block)
         uintptr_t site = entry->site;
         remove_entry(entry);
         count_live(-(int64_t)bytes, -1);
-        keep_or_batch(block, bytes, site);
+        if (is_of_zone(block))
+            give_to_zone(block, bytes);
+        else
+            keep_or_batch(block, bytes, site);
     }
     hak_lock_release(&table.lock);
     return bytes != 0 ? 0 : -ENOENT;
@@ -269,7 +322,7 @@ void *hak_big_resize(void *block, size_t bytes)
     char *moved = NULL;
     hak_lock_take(&table.lock);
     struct big_block *entry = find((uintptr_t)block);
-    if (entry != NULL) {
+    if (entry != NULL && !is_of_zone(block)) {
         old = entry->bytes;
         moved = hak_os.remap(block, old, rounded);
     }

@@ -326,6 +326,15 @@ void hak_page_show_knob(uint32_t value_index)
     hak_store_release(&shown->value, hak_config[value_index].value);
 }
 
+void hak_page_show_class(uint32_t class, uint32_t size_bytes)
+{
+    if (page.header == NULL)
+        return;
+    struct hak_class_info *shown =
+        (struct hak_class_info *)((char *)page.header + page.header->classes_offset) + class;
+    hak_store_relaxed(&shown->size_bytes, size_bytes);
+}
+
 void hak_page_show_policy(uint64_t version)
 {
     if (page.header != NULL)

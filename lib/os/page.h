@@ -12,6 +12,9 @@
 #include "core/counters.h"
 #include "core/abi.h"
 
+/* The size of a class has changed. */
+void hak_page_show_class(uint32_t class, uint32_t size_bytes);
+
 /* 0, or -ENOMEM when not even private memory was to be had (then nothing counts). */
 int hak_page_make(const struct hak_class_info *classes, uint32_t class_count, uint32_t tiny_count,
                   int visible);

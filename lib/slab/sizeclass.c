@@ -1,5 +1,7 @@
 #include "slab/sizeclass.h"
 
+#include "base/atomic.h"
+
 struct hak_classes hak_classes;
 
 static void add(struct hak_classes *classes, size_t size)
@@ -37,17 +39,34 @@ static void add_tiny(struct hak_classes *classes, enum hak_geometry geometry)
     add_fine(classes, 64, HAK_TINY_MAX_BYTES);
 }
 
+/* Requests that the extra class serves while it is on: those above the next smaller one. */
+static int is_dynamic(const struct hak_classes *classes, size_t bytes, unsigned regular)
+{
+    size_t size = classes->size[classes->dynamic_mid];
+    return classes->dynamic_is_on && bytes <= size && classes->size[regular] >= size;
+}
+
 /* Fills table[i] with the smallest class that holds i * step bytes. */
-static void fill(const struct hak_classes *classes, uint8_t *table, size_t entries, size_t step,
-                 size_t threshold)
+static void fill(const struct hak_classes *classes, uint8_t *table, size_t entries, size_t step)
 {
     unsigned c = 0;
     for (size_t i = 0; i < entries; i++) {
         while (c < classes->regular_count && classes->size[c] < i * step)
             c++;
-        table[i] = (uint8_t)(c < classes->regular_count && i * step < threshold ? c : HAK_CLASS_NONE);
+        unsigned class = is_dynamic(classes, i * step, c) ? classes->dynamic_mid : c;
+        int is_big = c == classes->regular_count || i * step >= classes->threshold;
+        hak_store_relaxed(&table[i], (uint8_t)(is_big ? HAK_CLASS_NONE : class));
     }
 }
+
+/* Byte by byte, while others read: an entry is the old class or the new, and both serve. */
+static void fill_both(struct hak_classes *classes)
+{
+    fill(classes, classes->small, sizeof classes->small, 8);
+    fill(classes, classes->by_kib, sizeof classes->by_kib, 1024);
+}
+
+#define DYNAMIC_STEP ((size_t)1024)
 
 void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t threshold)
 {
@@ -56,17 +75,36 @@ void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, 
     classes->count = 0;
     add_tiny(classes, geometry);
     classes->tiny_count = classes->count;
-    add_range(classes, 2 * HAK_KIB, 32 * HAK_KIB);
+    add_range(classes, 2 * HAK_KIB, HAK_MID_MAX_BYTES);
     classes->mid_count = classes->count;
-    add_range(classes, 32 * HAK_KIB, HAK_LARGE_MAX_BYTES);
+    add_range(classes, HAK_MID_MAX_BYTES, HAK_LARGE_MAX_BYTES);
     classes->regular_count = classes->count;
-    add_pow2(classes, 2 * HAK_KIB, 32 * HAK_KIB); /* at multiples of their size */
-    fill(classes, classes->small, sizeof classes->small, 8, threshold);
-    fill(classes, classes->by_kib, sizeof classes->by_kib, 1024, threshold);
+    add_pow2(classes, 2 * HAK_KIB, HAK_MID_MAX_BYTES); /* at multiples of their size */
+    classes->dynamic_mid = classes->count;
+    add(classes, 14 * HAK_KIB); /* until it is given a size */
+    classes->dynamic_is_on = classes->dynamic_was_on = 0;
+    classes->threshold = threshold;
+    fill_both(classes);
 }
 
-/* Byte by byte, while others read: an entry is the old class or the new, and both serve. */
 void hak_classes_set_threshold(struct hak_classes *classes, size_t threshold)
 {
-    fill(classes, classes->by_kib, sizeof classes->by_kib, 1024, threshold);
+    classes->threshold = threshold;
+    fill_both(classes);
+}
+
+int hak_classes_set_dynamic(struct hak_classes *classes, size_t bytes)
+{
+    uint32_t size = (uint32_t)hak_align_up(bytes, DYNAMIC_STEP);
+    unsigned class = classes->dynamic_mid;
+    if (size != 0 && (size <= HAK_TINY_MAX_BYTES || size > HAK_MID_MAX_BYTES))
+        return 0;
+    if (size != 0 && classes->dynamic_was_on && size != classes->size[class])
+        return 0; /* there are blocks of the old size */
+    if (size != 0)
+        hak_store_relaxed(&classes->size[class], size);
+    classes->dynamic_is_on = size != 0;
+    classes->dynamic_was_on |= size != 0;
+    fill_both(classes);
+    return 1;
 }

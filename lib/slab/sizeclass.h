@@ -12,6 +12,7 @@
 
 #define HAK_TINY_MAX_BYTES ((size_t)2048)
 #define HAK_SMALL_MAX_BYTES ((size_t)4096) /* by 8 bytes up to here, by 1 KiB above */
+#define HAK_MID_MAX_BYTES (32 * HAK_KIB)
 #define HAK_LARGE_MAX_BYTES (2 * HAK_MIB)
 /* The class that serves nothing: its front list is always empty. */
 #define HAK_CLASS_NONE (HAK_CLASS_CAPACITY - 1)
@@ -25,13 +26,20 @@ struct hak_classes {
     uint32_t inverse[HAK_CLASS_CAPACITY]; /* ceil(2^32 / size): exact for offsets in a slab */
     unsigned tiny_count, mid_count; /* classes below these indices are Tiny; Tiny or Mid */
     unsigned regular_count;         /* classes from here on serve only aligned requests */
+    unsigned dynamic_mid;           /* the extra Mid class (HAKMEM_MID_DYN1) */
+    unsigned dynamic_is_on, dynamic_was_on;
     unsigned count;
+    size_t threshold; /* requests from this size up are Big */
 };
 
 extern struct hak_classes hak_classes;
 
 /* Requests below `threshold` bytes are served by a class, from there on by Big. */
 void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t threshold);
+
+/* Switches the extra Mid class on with so many bytes, rounded up to 1 KiB, or off by 0. Once it
+ * was on, its size stands. 0: refused. Others may read meanwhile; one writer at a time. */
+int hak_classes_set_dynamic(struct hak_classes *classes, size_t bytes);
 
 /* Moves the threshold of built classes, also while others read them. */
 void hak_classes_set_threshold(struct hak_classes *classes, size_t threshold);

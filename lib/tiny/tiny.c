@@ -246,6 +246,8 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
 static unsigned next_batch(struct hak_tiny_bin *bin, unsigned class)
 {
     unsigned most = hak_policy_now()->front_refill[class];
+    if (!hak_policy_now()->refill_ramp)
+        return most;
     unsigned want = (unsigned)hak_min(hak_max(bin->batch, FIRST_BATCH), most);
     bin->batch = want * 2;
     return want;
@@ -264,6 +266,13 @@ static int adopt_some(struct hak_heap *heap, unsigned class)
         add_full(&heap->bins[class], slab);
     }
     return 0;
+}
+
+/* One need for a slab in `adopt_period` looks into the mailbox first. */
+static int is_turn_to_adopt(struct hak_heap *heap)
+{
+    const struct hak_policy *policy = hak_policy_now();
+    return policy->must_adopt && heap->needs++ % policy->adopt_period == 0;
 }
 
 /* A slab from the shared pool becomes the first of the bin. */
@@ -286,7 +295,7 @@ static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, 
     if ((got = take_from_partial(heap, class, want, list)) != 0)
         return got;
     *source = HAK_SOURCE_ADOPT;
-    if (hak_policy_now()->must_adopt && adopt_some(heap, class))
+    if (is_turn_to_adopt(heap) && adopt_some(heap, class))
         return take_from_partial(heap, class, want, list);
     *source = HAK_SOURCE_SHARED;
     if (acquire(heap, class))

@@ -189,6 +189,165 @@ static void an_interior_pointer_in_a_drain_is_reported(void) {
     CHECK_EQ(COUNT(integrity_errors), errors + 1);
 }
 
+/* ---- soft caps, W_MAX, neighbours ------------------------------------------------------ */
+
+static struct hak_ace_answer ask(size_t bytes, unsigned want) {
+    struct hak_ace_answer answer;
+    struct hak_ace_request request = {hak_class_of(bytes), bytes, 0, want, &counts};
+    CHECK_EQ(hkm_ace_alloc(&request, &answer), 1);
+    return answer;
+}
+
+static unsigned length_of(void *list) {
+    unsigned length = 0;
+    for (; list != NULL; list = *(void **)list)
+        length++;
+    return length;
+}
+
+static void set_w_max(enum hak_knob_index knob, double value) {
+    __builtin_memcpy(&hak_config[knob].value, &value, sizeof value);
+    publish_policy();
+}
+
+static void an_empty_shard_asks_its_neighbours_before_it_maps(void) {
+    unsigned class = hak_class_of(11000);
+    void *blocks[8];
+    CHECK_EQ(take(class, 1, 8, blocks), 8);
+    drain(class, blocks + 1, 7); /* the eighth keeps the run of seat 1 */
+    uint64_t misses = counts.class[class][HAK_CLASS_pool_misses];
+    CHECK_EQ(take(class, 2, 7, blocks + 1), 7);
+    CHECK_EQ(counts.class[class][HAK_CLASS_pool_misses], misses);
+    drain(class, blocks, 8);
+}
+
+static void a_class_over_its_cap_is_told_as_exhausted_and_still_served(void) {
+    unsigned class = hak_class_of(14000);
+    void *blocks[40];
+    uint64_t told = counts.scalar[HAK_SCALAR_ace_exhaustion];
+    set_w_max(HAK_KNOB_w_max_mid, 1.0); /* larger classes are no way out */
+    SET_KNOB(cap_mid, 4);
+    CHECK_EQ(take(class, 0, 40, blocks), 40);
+    CHECK(counts.scalar[HAK_SCALAR_ace_exhaustion] > told);
+    drain(class, blocks, 40);
+    SET_KNOB(cap_mid, 0);
+    set_w_max(HAK_KNOB_w_max_mid, 2.0);
+}
+
+static void a_class_over_its_cap_gets_its_blocks_one_by_one(void) {
+    unsigned class = hak_class_of(18000);
+    void *blocks[12], *list = NULL, *larger;
+    struct hak_ace_request request = {class, 18000, 0, 8, &counts};
+    CHECK_EQ(take(class, 0, 12, blocks), 12);
+    drain(class, blocks + 1, 11);
+    CHECK(hak_ace_refill(&request, &list, &larger) > 1);
+    drain(class, &list, 0);
+    hak_ace_drain(class, &counts, list, ~0u);
+    SET_KNOB(cap_mid, 2);
+    list = NULL;
+    CHECK_EQ(hak_ace_refill(&request, &list, &larger), 1);
+    hak_ace_drain(class, &counts, list, ~0u);
+    SET_KNOB(cap_mid, 0);
+    drain(class, blocks, 1);
+}
+
+static void below_its_cap_the_bundle_follows_the_deficit(void) {
+    unsigned class = hak_class_of(3000);
+    void *blocks[20], *list = NULL, *larger;
+    struct hak_ace_request request = {class, 3000, 0, 20, &counts};
+    CHECK_EQ(take(class, 0, 20, blocks), 20);
+    drain(class, blocks + 1, 19);
+    SET_KNOB(cap_mid, 1000); /* nearly all of it is missing */
+    unsigned got = hak_ace_refill(&request, &list, &larger);
+    CHECK(got >= 3 && got <= 4);
+    hak_ace_drain(class, &counts, list, ~0u);
+    SET_KNOB(cap_mid, 0);
+    drain(class, blocks, 1);
+}
+
+static void over_its_cap_a_request_is_cut_from_a_larger_class_as_w_max_allows(void) {
+    unsigned larger = hak_class_of(28000);
+    void *blocks[4], *own[16];
+    CHECK_EQ(take(larger, 0, 4, blocks), 4);
+    drain(larger, blocks + 1, 3);
+    CHECK_EQ(take(hak_class_of(24000), 0, 8, own), 8); /* held by now: over a cap of one */
+    SET_KNOB(cap_mid, 1);
+    struct hak_ace_answer answer = {0};
+    for (int i = 0; i < 8 && answer.class != larger; i++) {
+        answer = ask(24000, 1);
+        own[8 + i] = answer.block;
+        CHECK(answer.class == larger || answer.class == hak_class_of(24000));
+    }
+    CHECK_EQ(answer.class, larger);
+    CHECK_EQ(hak_zone.map[hak_unit_of(answer.block)] & HAK_CLASS_MASK, larger);
+    SET_KNOB(cap_mid, 0);
+}
+
+static void a_class_wider_than_w_max_does_not_serve(void) {
+    struct hak_ace_answer answer;
+    size_t bytes = 33 * 1024;
+    unsigned class = hak_class_of(bytes);
+    struct hak_ace_request request = {class, bytes, 0, 1, &counts};
+    uint64_t told = counts.scalar[HAK_SCALAR_ace_threshold];
+    set_w_max(HAK_KNOB_w_max_large, 1.0);
+    CHECK_EQ(hkm_ace_alloc(&request, &answer), 0);
+    CHECK_EQ(counts.scalar[HAK_SCALAR_ace_threshold], told + 1);
+    void *block = hak_malloc(bytes); /* Big serves it */
+    CHECK(block != NULL && hak_unit_of(block) >= hak_zone.units);
+    hak_free(block);
+    set_w_max(HAK_KNOB_w_max_large, 2.0);
+    CHECK_EQ(hkm_ace_alloc(&request, &answer), 1);
+    hak_ace_drain(class, &counts, answer.block, ~0u);
+}
+
+static void an_answer_brings_a_block_and_the_rest_for_the_front(void) {
+    unsigned class = hak_class_of(7000);
+    void *blocks[6];
+    CHECK_EQ(take(class, 0, 6, blocks), 6);
+    drain(class, blocks + 1, 5);
+    struct hak_ace_answer answer = ask(7000, 5);
+    CHECK(answer.block != NULL);
+    CHECK_EQ(answer.class, class);
+    CHECK_EQ(length_of(answer.rest), answer.rest_count);
+    CHECK_EQ(answer.rest_count, 4);
+    *(void **)answer.block = answer.rest;
+    hak_ace_drain(class, &counts, answer.block, ~0u);
+    drain(class, blocks, 1);
+}
+
+static void a_direct_block_grows_and_shrinks_where_it_lies(void) {
+    char *block = hak_malloc(300 * 1024);
+    block[300 * 1024 - 1] = 7;
+    char *grown = hak_realloc(block, 700 * 1024);
+    CHECK(grown == block && grown[300 * 1024 - 1] == 7);
+    CHECK(hak_malloc_usable_size(grown) >= 700 * 1024);
+    void *behind = hak_malloc(300 * 1024);
+    char *moved = hak_realloc(grown, 1000 * 1024);
+    CHECK(moved != NULL && moved[300 * 1024 - 1] == 7);
+    char *shrunk = hak_realloc(moved, 300 * 1024);
+    CHECK(shrunk == moved);
+    hak_free(shrunk);
+    hak_free(behind);
+}
+
+static void without_an_mmap_path_big_blocks_come_from_the_zone(void) {
+    static const size_t sizes[] = {2000000, 4194304, 9000000};
+    int64_t maps = COUNT(big_maps);
+    SET_KNOB(large_mmap, 0);
+    for (size_t i = 0; i < HAK_COUNT_OF(sizes); i++) {
+        char *block = hak_malloc(sizes[i]), *aligned = hak_aligned_alloc(1 << 20, sizes[i]);
+        CHECK(hak_unit_of(block) < hak_zone.units && hak_unit_of(aligned) < hak_zone.units);
+        CHECK_EQ((uintptr_t)aligned % (1 << 20), 0);
+        block[0] = block[sizes[i] - 1] = aligned[sizes[i] - 1] = 3;
+        block = hak_realloc(block, sizes[i] * 2);
+        CHECK_EQ(block[sizes[i] - 1], 3);
+        hak_free(block);
+        hak_free(aligned);
+    }
+    CHECK_EQ(COUNT(big_maps), maps);
+    SET_KNOB(large_mmap, 1);
+}
+
 int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     RUN(blocks_of_every_class_are_apart_and_marked_as_shared);
@@ -200,5 +359,14 @@ int main(int argc, char **argv) {
     RUN(a_refused_direct_block_is_enomem);
     RUN(a_link_that_leaves_the_class_ends_a_drain_and_is_reported);
     RUN(an_interior_pointer_in_a_drain_is_reported);
+    RUN(an_empty_shard_asks_its_neighbours_before_it_maps);
+    RUN(a_class_over_its_cap_is_told_as_exhausted_and_still_served);
+    RUN(a_class_over_its_cap_gets_its_blocks_one_by_one);
+    RUN(below_its_cap_the_bundle_follows_the_deficit);
+    RUN(over_its_cap_a_request_is_cut_from_a_larger_class_as_w_max_allows);
+    RUN(a_class_wider_than_w_max_does_not_serve);
+    RUN(an_answer_brings_a_block_and_the_rest_for_the_front);
+    RUN(a_direct_block_grows_and_shrinks_where_it_lies);
+    RUN(without_an_mmap_path_big_blocks_come_from_the_zone);
     return check_report();
 }

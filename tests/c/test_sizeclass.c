@@ -47,8 +47,8 @@ static void classes_grow_and_fit_the_counters(void) {
 static void the_classes_of_aligned_requests_are_powers_of_two_that_no_size_leads_to(void) {
     const struct hak_classes *both[] = {&fine, &pow2};
     for (int g = 0; g < 2; g++) {
-        CHECK(both[g]->regular_count < both[g]->count);
-        for (unsigned c = both[g]->regular_count; c < both[g]->count; c++)
+        CHECK(both[g]->regular_count < both[g]->dynamic_mid);
+        for (unsigned c = both[g]->regular_count; c < both[g]->dynamic_mid; c++)
             CHECK(hak_is_pow2(both[g]->size[c]));
         for (size_t bytes = 0; bytes <= HAK_MIB - 1024; bytes += 8)
             if (!CHECK(class_in(both[g], bytes) < both[g]->regular_count))
@@ -134,6 +134,32 @@ static void the_division_by_multiplication_is_exact(void) {
         }
 }
 
+static void the_extra_mid_class_serves_what_lies_above_the_next_smaller_one(void) {
+    struct hak_classes classes = pow2;
+    unsigned class = classes.dynamic_mid;
+    CHECK(class_in(&classes, 10000) != class);
+    CHECK_EQ(hak_classes_set_dynamic(&classes, 14000), 1);
+    CHECK_EQ(classes.size[class], 14 * 1024);
+    CHECK_EQ(class_in(&classes, 8193), class);
+    CHECK_EQ(class_in(&classes, 14 * 1024), class);
+    CHECK(class_in(&classes, 8192) != class);
+    CHECK(class_in(&classes, 14 * 1024 + 1) != class);
+    CHECK_EQ(hak_classes_set_dynamic(&classes, 12000), 0); /* blocks of 14 KiB are out */
+    CHECK_EQ(class_in(&classes, 9000), class);
+    CHECK_EQ(hak_classes_set_dynamic(&classes, 0), 1);
+    CHECK(class_in(&classes, 10000) != class);
+    CHECK_EQ(hak_classes_set_dynamic(&classes, 14 * 1024), 1);
+    CHECK_EQ(class_in(&classes, 10000), class);
+}
+
+static void the_extra_mid_class_is_no_other_tiers(void) {
+    struct hak_classes classes = fine;
+    CHECK_EQ(hak_classes_set_dynamic(&classes, 2048), 0);
+    CHECK_EQ(hak_classes_set_dynamic(&classes, 33 * 1024), 0);
+    CHECK_EQ(hak_classes_set_dynamic(&classes, 3000), 1);
+    CHECK_EQ(class_in(&classes, 3000), classes.dynamic_mid);
+}
+
 int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     build();
@@ -149,5 +175,7 @@ int main(int argc, char **argv) {
     RUN(a_size_beyond_all_tables_has_no_class);
     RUN(the_running_library_has_the_fine_classes);
     RUN(the_division_by_multiplication_is_exact);
+    RUN(the_extra_mid_class_serves_what_lies_above_the_next_smaller_one);
+    RUN(the_extra_mid_class_is_no_other_tiers);
     return check_report();
 }

@@ -6,14 +6,16 @@ import re
 from pathlib import Path
 
 from hakmem_top.app import VIEWS
-from hakmem_top.keys import KEYS
+from hakmem_top.keys import KEYS, SCREEN_KEYS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "man" / "hakmem-top.1"
 
 
-def listed() -> dict[str, str]:
-    """Key and sentence of each entry of the section KEYS."""
+def listed(of: str = "") -> dict[str, str]:
+    """Key and sentence of each entry of the section KEYS, or of a screen's part of it."""
     section = PAGE.read_text().split(".SH KEYS\n")[1].split(".SH ")[0]
+    parts = dict(re.findall(r"^\.SS (\w+)\n(.*?)(?=^\.SS |\Z)", section, flags=re.M | re.S))
+    section = parts.get(of, "") if of else section.split(".SS ")[0]
     entries = re.findall(r"^\.TP\n\.B (.+)\n(.+)$", section, flags=re.MULTILINE)
     return {plain(key): plain(text) for key, text in entries}
 
@@ -27,6 +29,14 @@ def test_the_page_lists_every_key_with_the_sentence_of_the_key_table() -> None:
     for key in KEYS:
         assert page.pop(key.shown) == key.doc
     assert list(page) == [str(number) for number in range(1, len(VIEWS) + 1)]
+
+
+def test_the_page_lists_the_keys_that_single_screens_have() -> None:
+    for view in VIEWS:
+        page = listed(view.TITLE)
+        for key in SCREEN_KEYS.get(view.NAME, ()):
+            assert page.pop(key.shown) == key.doc
+        assert not page
 
 
 def test_the_page_names_every_screen() -> None:

@@ -38,8 +38,8 @@ def test_the_screens_fill_a_real_terminal_and_q_gives_it_back(
         pane.wait_for("Help", "Esc closes")
         pane.keys("Escape")
         pane.wait(lambda text: "Esc closes" not in text)
-        pane.keys("Tab")
-        pane.wait_for("[1 Overview]")
+        pane.keys("BTab")
+        pane.wait_for("[2 Classes]")
         pane.keys("q")
         assert pane.exit_code() == 0
         assert "Overview" not in pane.text()

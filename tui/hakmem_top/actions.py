@@ -10,7 +10,6 @@ from pathlib import Path
 
 from textual.app import App
 
-from hakmem_top import export
 from hakmem_top.moment import Watch
 from hakmem_top.screens.base import TableScreen, TopScreen
 from hakmem_top.screens.help import HelpScreen
@@ -88,14 +87,14 @@ class KeyActions(App[None]):
         self.draw()
 
     def action_export(self) -> None:
-        """Writes what is shown to a JSON file in the current directory."""
+        """Writes what is shown to a file in the current directory."""
         directory = self.export_directory or Path.cwd()
+        screen = self.screen
         try:
-            path = export.write(self.watch_state.moment(), directory)
+            if isinstance(screen, TopScreen):
+                self.say(screen.export(directory))
         except OSError as error:
             self.say(f"cannot write to {directory}: {error.strerror or error}")
-            return
-        self.say(f"wrote {path.name}" if path else "nothing was read yet, so nothing to write")
 
     def action_theme(self) -> None:
         """Changes between dark and light."""

@@ -30,12 +30,14 @@ from hakmem_top.screens.base import TopScreen
 from hakmem_top.screens.classes import ClassesScreen
 from hakmem_top.screens.events import EventsScreen
 from hakmem_top.screens.overview import OverviewScreen
+from hakmem_top.screens.sweep import SweepScreen
+from hakmem_top.sweep.desk import SweepDesk, Told
 from hakmem_top.themes import DARK, LIGHT, preferred
 from hakmem_top.widgets.title_bar import TitleBar
 from hakmem_top.worker import Pace, Poller
 
 #: The screens in the order of their keys 1, 2, 3, ... A new screen is added here.
-VIEWS: tuple[type[TopScreen], ...] = (OverviewScreen, ClassesScreen, EventsScreen)
+VIEWS: tuple[type[TopScreen], ...] = (OverviewScreen, ClassesScreen, EventsScreen, SweepScreen)
 
 #: Keys that no field or table may keep to itself.
 PRIORITY_KEYS = ("tab", "shift+tab", "ctrl+c")
@@ -77,6 +79,7 @@ class HakmemTop(KeyActions):
         describe_address: Callable[[int], str] = hex,
         environ: Mapping[str, str] = os.environ,
         export_directory: Path | None = None,
+        make_sweep_desk: Callable[[Callable[[Told], object]], SweepDesk] = SweepDesk,
     ) -> None:
         super().__init__()
         self.title = title
@@ -84,6 +87,7 @@ class HakmemTop(KeyActions):
         self.start_error: Exception | None = None
         self.watch_state = Watch(title, interval_s)
         self.poller = Poller(make_source, interval_s, self.post_message, pace)
+        self.sweep_desk = make_sweep_desk(lambda told: self.post_message(messages.SweepTold(told)))
         self.interval_s = interval_s
         self.export_directory = export_directory
         self.register_theme(DARK)
@@ -115,8 +119,9 @@ class HakmemTop(KeyActions):
                 return  # not in the main thread: whoever runs us there handles signals
 
     def on_unmount(self) -> None:
-        """Lets the poller close the source."""
+        """Lets the poller close the source; ends what a sweep runs."""
         self.poller.stop()
+        self.sweep_desk.close()
 
     # ---- what the poller says
 
@@ -147,6 +152,11 @@ class HakmemTop(KeyActions):
             return
         reason = str(message.error) or type(message.error).__name__
         self.watch_state.failed(reason.splitlines()[0])
+        self.draw()
+
+    def on_sweep_told(self, message: messages.SweepTold) -> None:
+        """A sweep's session said something."""
+        self.sweep_desk.receive(message.told)
         self.draw()
 
     def draw(self) -> None:

@@ -91,3 +91,32 @@ def _runs(cells: list[tuple[str, str]]) -> list[tuple[str, str]]:
         else:
             runs.append((text, kind))
     return runs
+
+
+def whisker(
+    low: float | None, middle: float | None, high: float | None, reach: float, width: int
+) -> str:
+    """An interval on an axis from -reach to +reach: ends, the estimate, and a line at zero.
+
+    Ends beyond the axis are arrows; without an interval there is the zero line alone.
+    """
+    centre = width // 2
+    cells = [" "] * width
+    cells[centre] = "┊"
+    if low is None or high is None or reach <= 0:
+        return "".join(cells)
+
+    def column(value: float) -> int:
+        return max(0, min(width - 1, round(centre + value / reach * (width - 1 - centre))))
+
+    if low > reach or high < -reach:
+        cells[-1 if low > reach else 0] = "▸" if low > reach else "◂"
+        return "".join(cells)
+    start, end = column(low), column(high)
+    for place in range(start, end + 1):
+        cells[place] = "┼" if place == centre else "─"
+    cells[start] = "◂" if low < -reach else "├"
+    cells[end] = "▸" if high > reach else "┤"
+    if middle is not None:
+        cells[column(middle)] = "●"
+    return "".join(cells)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hakmem_top import edges
-from hakmem_top.keys import KEYS
+from hakmem_top.keys import KEYS, SCREEN_KEYS
 from hakmem_top.lines import Line, Span, left, wrap
 from hakmem_top.moment import Moment
 from hakmem_top.present import reasons
@@ -35,6 +35,12 @@ def help_lines(moment: Moment, views: Sequence[tuple[str, str]], width: int) -> 
     for key in KEYS:
         lines.extend(_entry(key.shown, key.doc, width))
     lines.extend(_entry("arrows", "Move the cursor; PgUp, PgDn, Home and End too.", width))
+    for name, title in views:
+        own = SCREEN_KEYS.get(name, ())
+        if own:
+            lines.extend([[], [Span(f"Keys of {title}", "head")]])
+        for key in own:
+            lines.extend(_entry(key.shown, key.doc, width))
     lines.extend([[], [Span("Words and signs", "head")]])
     for name, meaning in _MEANINGS:
         lines.extend(_entry(name, meaning, width, tone="strong"))

@@ -6,7 +6,7 @@ come from here (a test compares the last). Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hakmem_top.lines import Line, Span, fit, width_of
@@ -49,10 +49,35 @@ KEYS: tuple[Key, ...] = (
     Key("ctrl+c", "Ctrl-C", "interrupt", "", "Quit with exit code 130."),
 )
 
+#: The keys of single screens, by the screen's name. Where one is also in KEYS, this one counts.
+SCREEN_KEYS: Mapping[str, tuple[Key, ...]] = {
+    "profile": (
+        Key("v", "v", "next_cut", "view", "Live, cumulative, growth, leaks, temporary.", 1),
+        Key("V", "V", "previous_cut", "", "The view before."),
+        Key("b", "b", "next_axis", "by", "By call site, thread, size or lifetime.", 1),
+        Key("o", "o", "turn", "turn", "From main down, or from the allocation up.", 5),
+        Key("right,l", "Right", "unfold", "", "Unfold the row; Left folds it."),
+        Key("left,h", "Left", "fold", "", "Fold the row, or go to the row above it."),
+    ),
+    "sweep": (
+        Key("x", "x", "go", "start/stop", "Start; stop after this run; x again stops it now.", 0),
+        Key("p,space", "p", "pause", "pause", "Pause the sweep after this run, or go on.", 1),
+        Key("enter", "Enter", "open_row", "open", "Change the row; of an arm, see its runs.", 1),
+    ),
+}
 
-def bar(width: int, with_rows: bool) -> Line:
+
+def keys_of(screen: str, with_rows: bool) -> tuple[Key, ...]:
+    """The keys that work on a screen, its own ones first."""
+    own = SCREEN_KEYS.get(screen, ())
+    taken = {key.shown for key in own}
+    common = (key for key in KEYS if with_rows or not key.tables)
+    return (*own, *(key for key in common if key.shown not in taken))
+
+
+def bar(width: int, with_rows: bool, screen: str = "") -> Line:
     """As many hints as fit the width, in the table's order, the important ones first chosen."""
-    usable = [key for key in KEYS if key.rank is not None and (with_rows or not key.tables)]
+    usable = [key for key in keys_of(screen, with_rows) if key.rank is not None]
     chosen: list[Key] = []
     for key in sorted(usable, key=lambda key: key.rank or 0):
         if width_of(_hints([*chosen, key])) + 1 <= width:

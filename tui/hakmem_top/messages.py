@@ -1,4 +1,4 @@
-"""What the poller tells the app. Frozen facts; the app's thread alone acts on them."""
+"""What the poller and the sweep tell the app. Frozen facts; the app's thread alone acts on them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textual.message import Message
 
 from hakmem_tools.model.snapshot import Event, Snapshot
+from hakmem_top.sweep.desk import Told
 
 
 class SourceOpened(Message):
@@ -49,3 +50,11 @@ class SourceFailed(Message):
         super().__init__()
         self.error = error
         self.opening = opening
+
+
+class SweepTold(Message):
+    """A sweep's session said something."""
+
+    def __init__(self, told: Told) -> None:
+        super().__init__()
+        self.told = told

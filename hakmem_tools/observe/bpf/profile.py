@@ -81,8 +81,8 @@ class KernelProfile:
         now_ns = self._clock()
         alive = self.sums.live(now_ns) if live else None
         caused = tuple(
-            Caused(book.stack(stack), tid, cause, count, size_bytes, size_class)
-            for stack, tid, cause, size_class, count, size_bytes, _ in growth.causes
+            Caused(book.stack(stack), tid, cause, count, size_bytes, size_class, duration_ns)
+            for stack, tid, cause, size_class, count, size_bytes, duration_ns in growth.causes
         )
         tick = Tick(
             time_ns=now_ns,

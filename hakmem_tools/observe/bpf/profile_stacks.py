@@ -99,7 +99,7 @@ class RecordBook:
     def _tell(self, raw: RawStack) -> int:
         addresses, exact_first = self._outside(raw)
         frames, truncated = self._symbols.stack(addresses)
-        places = tuple(self._place(frame.address, frame.offset) for frame in frames)
+        places = tuple(self._place(frame.address) for frame in frames)
         identity = (places, truncated or raw.cut, exact_first)
         number = self._stacks.get(identity)
         if number is None:
@@ -125,7 +125,7 @@ class RecordBook:
         mapping = self._symbols.mapping_of(address)
         return mapping is not None and (mapping.device, mapping.inode) == self._allocator
 
-    def _place(self, address: int, offset: int) -> tuple[int, int]:
+    def _place(self, address: int) -> tuple[int, int]:
         mapping = self._symbols.mapping_of(address)
         if mapping is None or not mapping.path.startswith("/") or not mapping.inode:
             return NO_MODULE, address
@@ -134,7 +134,7 @@ class RecordBook:
         if number is None:
             number = self._modules[identity] = len(self._modules) + 1
             self._new.append(describe_module(self._pid, number, mapping))
-        return number, offset
+        return number, address - mapping.start + mapping.offset
 
 
 def describe_module(pid: int, number: int, mapping: Mapping) -> Module:

@@ -106,17 +106,21 @@ class _Builder:
     def _location(self, module: int, offset: int) -> int:
         place = (module, offset)
         if place not in self._locations:
-            frames = self._profile.frames.get(place) or (CallFrame("", offset),)
+            frames = self._profile.frames.get(place) or (self._bare(module, offset),)
             location = self._message.location.add(
                 id=len(self._locations) + 1, mapping_id=self._mapping(module), address=offset
             )
             self._locations[place] = location.id
             for frame in frames:
-                if frame.function is not None:
-                    function = self._function(frame.function, frame.file or "")
-                    location.line.add(function_id=function, line=frame.line or 0)
-                    self._mark(module, frame)
+                # Without a symbol, module+offset: pprof itself would show the module alone.
+                function = self._function(frame.name, frame.file or "")
+                location.line.add(function_id=function, line=frame.line or 0)
+                self._mark(module, frame)
         return self._locations[place]
+
+    def _bare(self, module_id: int, offset: int) -> CallFrame:
+        module = self._profile.modules.get(module_id)
+        return CallFrame(module.path if module else "", offset)
 
     def _named_location(self, name: str) -> int:
         place = (-1, 0)
@@ -142,7 +146,7 @@ class _Builder:
         return mapping_id
 
     def _mark(self, module_id: int, frame: CallFrame) -> None:
-        """Says that a mapping has names, so that no reader looks for them again."""
+        """Says that a mapping has names, so that no reader takes our offsets for addresses."""
         mapping = self._mappings.get(module_id)
         if mapping is not None:
             mapping.has_functions = True

@@ -12,13 +12,17 @@ level, is at most the level.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from hakmem_tools.tune.statistics.estimate import RESAMPLES, PairedEstimate, paired_estimate
+from hakmem_tools.tune.statistics.estimate import paired_estimate
 from hakmem_tools.tune.statistics.family import holm, interval_level
 from hakmem_tools.tune.statistics.sequential import RHO, Boundary, Look
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LEVEL = 0.05
 
@@ -48,16 +52,42 @@ class ArmEffect(msgspec.Struct, frozen=True, kw_only=True):
         return self.p_adjusted <= LEVEL
 
 
+class Estimate(Protocol):
+    """An effect on the log scale that can be tested and enclosed at any level."""
+
+    @property
+    def pairs(self) -> int:
+        """How many observations of the arm are in it."""
+
+    @property
+    def log_effect(self) -> float:
+        """The effect; above 0 is better."""
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Two-sided interval that errs with probability `level`."""
+
+    def p_value(self) -> float:
+        """Two-sided p-value of no effect."""
+
+
+Estimator = Callable[[Sequence[Any], "np.random.Generator"], Estimate | None]
+
+
 class Monitor:
     """Keeps the spent error and each arm's smallest sequential p-value from look to look."""
 
     def __init__(
-        self, arms: Sequence[str], *, seed: int, level: float = LEVEL, resamples: int = RESAMPLES
+        self,
+        arms: Sequence[str],
+        *,
+        seed: int,
+        level: float = LEVEL,
+        estimator: Estimator = paired_estimate,
     ) -> None:
         self.arms = tuple(arms)
         self.level = level
         self._seed = seed
-        self._resamples = resamples
+        self._estimator = estimator
         self._boundary = Boundary(RHO)
         self._smallest: dict[str, float | None] = dict.fromkeys(self.arms)
         self._frozen: dict[str, ArmEffect] = {}
@@ -76,17 +106,18 @@ class Monitor:
         """Stop following an arm: what was said of it at the last look stays said."""
         self._frozen[effect.arm] = effect
 
-    def look(self, look: Look, log_ratios: Mapping[str, Sequence[float]]) -> list[ArmEffect]:
-        """Analyse the pairs so far, in the order of the arms. Raises ValueError as `Boundary.add`.
+    def look(self, look: Look, data: Mapping[str, Sequence[Any]]) -> list[ArmEffect]:
+        """Analyse the data so far, in the order of the arms. Raises ValueError as `Boundary.add`.
 
-        `log_ratios` maps an arm to one log improvement per complete block, in block order.
+        `data` maps an arm to what the estimator takes: by default one log improvement per complete
+        block, in block order.
         """
         self._boundary.add(look)
-        estimates: dict[str, PairedEstimate | None] = {}
+        estimates: dict[str, Estimate | None] = {}
         for place, arm in enumerate(self.arms):
             if arm in self._frozen:
                 continue
-            estimate = self._estimate(place, look, log_ratios.get(arm, ()))
+            estimate = self._estimate(place, look, data.get(arm, ()))
             estimates[arm] = estimate
             if estimate is not None:
                 p_now = self._boundary.sequential_p(estimate.p_value())
@@ -98,25 +129,24 @@ class Monitor:
         return [
             self._frozen[arm]
             if arm in self._frozen
-            else self._effect(arm, estimates[arm], adjusted[arm], len(log_ratios.get(arm, ())))
+            else self._effect(arm, estimates[arm], adjusted[arm], len(data.get(arm, ())))
             for arm in self.arms
         ]
 
-    def _estimate(
-        self, place: int, look: Look, log_ratios: Sequence[float]
-    ) -> PairedEstimate | None:
+    def _estimate(self, place: int, look: Look, data: Sequence[Any]) -> Estimate | None:
         import numpy as np
 
         # Own stream per look and arm: an analysis made again from the store gives the same digits.
         generator = np.random.default_rng([self._seed, look.blocks, place])
-        return paired_estimate(log_ratios, generator, self._resamples)
+        return self._estimator(data, generator)
 
     def _effect(
-        self, arm: str, estimate: PairedEstimate | None, p_adjusted: float | None, pairs: int
+        self, arm: str, estimate: Estimate | None, p_adjusted: float | None, pairs: int
     ) -> ArmEffect:
         if estimate is None:
             reason = f"only {pairs} complete blocks: too few for an interval"
             return ArmEffect(arm=arm, pairs=pairs, reason=reason)
+        pairs = estimate.pairs
         low, high = estimate.interval(self.nominal)
         if not math.isfinite(high - low) or high > 5.0:  # beyond e^5 it says nothing
             return ArmEffect(

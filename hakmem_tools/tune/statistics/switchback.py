@@ -37,15 +37,35 @@ class SwitchbackEffect(NamedTuple):
     """Change of the metric under the arm, as a log ratio, with its error."""
 
     slices: int
+    treated: int
     discarded: int
     log_effect: float
     standard_error: float
     degrees: int
     autocorrelation: float
 
+    @property
+    def pairs(self) -> int:
+        """Slices under the arm."""
+        return self.treated
+
+    def p_value(self, log_null: float = 0.0) -> float:
+        """Two-sided p-value of the hypothesis that the log effect is `log_null`."""
+        from scipy.special import stdtr
+
+        distance = abs(self.log_effect - log_null)
+        if distance == 0.0:
+            return 1.0
+        if self.standard_error == 0.0:
+            return float(2.0 ** (1 - self.treated))
+        return float(2.0 * stdtr(self.degrees, -distance / self.standard_error))
+
     def interval(self, level: float) -> tuple[float, float]:
-        """Two-sided interval on the log scale at the error `level`."""
+        """Two-sided interval on the log scale at the error `level`; endless for level 0."""
         from scipy.special import stdtrit
+
+        if level <= 0.0:
+            return -float("inf"), float("inf")
 
         half = -float(stdtrit(self.degrees, level / 2)) * self.standard_error
         return self.log_effect - half, self.log_effect + half
@@ -102,6 +122,7 @@ def switchback_effect(
     covariance = hac_covariance(design, residuals)
     return SwitchbackEffect(
         slices=len(rows),
+        treated=treated,
         discarded=discarded,
         log_effect=float(solution[1]),
         standard_error=float(np.sqrt(max(0.0, covariance[1, 1]))),

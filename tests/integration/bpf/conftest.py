@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hakmem_tools.native.library import Library, open_library
@@ -86,8 +89,10 @@ class Workload:
         self.says("ready")
 
     def says(self, word: str) -> None:
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline().split()[:1] == [word]
+        stdout = self.process.stdout
+        assert stdout is not None
+        assert select.select([stdout], [], [], PATIENCE_S)[0], f"the workload never said {word}"
+        assert stdout.readline().split()[:1] == [word]
 
     def go(self) -> None:
         """Does the work; returns when it is done."""
@@ -192,8 +197,15 @@ def trace() -> Iterator[Callable[..., Traced]]:
     yield start_one
     for traced in started:
         if traced.process.poll() is None:
+            # The program that it traces, and what is behind a prefix, may hold the pipes.
+            for child in psutil.Process(traced.process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
             traced.process.kill()
-            traced.process.communicate()
+        for stream in (traced.process.stdout, traced.process.stderr):
+            if stream is not None:
+                stream.close()
+        traced.process.wait()
 
 
 class SiteMemory:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from hakmem_tools.model.profile_estimate import Amount, interval
 from hakmem_tools.model.profile_records import CallFrame, Key, Rows, Stack, Symbols, Tick
 from hakmem_tools.observe.export import exporter
 from tests.integration.profile.browser import Page, chromium
-from tests.unit.model.profiles import R, START, small_profile
+from tests.unit.model.profiles import START, R, small_profile
 
 HOSTILE = "</script><img src=x onerror='window.hit=1'>\x1b[31m"
 

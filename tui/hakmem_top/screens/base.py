@@ -7,6 +7,7 @@ its own file and name it in `VIEWS` of app.py: the key, the tab and Tab's order 
 from __future__ import annotations
 
 from collections.abc import Hashable
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -14,6 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
 
+from hakmem_top import export
 from hakmem_top.keys import KEYS
 from hakmem_top.lines import Line, text_of
 from hakmem_top.moment import Moment
@@ -33,6 +35,7 @@ class TopScreen(Screen[None]):
     NAME: ClassVar[str] = ""
     TITLE: ClassVar[str] = ""
     WITH_ROWS: ClassVar[bool] = False
+    DRILL_DOWN: ClassVar[bool] = False
     AUTO_FOCUS = ""  # the prompt's hidden field would take the keys
     _ready = False
 
@@ -48,7 +51,7 @@ class TopScreen(Screen[None]):
         with Container(id="body"):
             yield from self.body()
         yield StatusLine()
-        yield KeyBar(self.WITH_ROWS)
+        yield KeyBar(self.WITH_ROWS, "" if self.DRILL_DOWN else self.NAME)
         yield Prompt()
 
     def body(self) -> ComposeResult:
@@ -73,6 +76,11 @@ class TopScreen(Screen[None]):
         """Hands the moment to the widgets."""
         for view in self.query(LineView):
             view.show(moment)
+
+    def export(self, directory: Path) -> str:
+        """Writes what is shown; gives one line that says what. Raises OSError."""
+        path = export.write(self.top.moment, directory)
+        return f"wrote {path.name}" if path else "nothing was read yet, so nothing to write"
 
     def say(self, text: str) -> None:
         """Shows the outcome of a key in the status line."""

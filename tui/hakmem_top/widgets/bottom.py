@@ -52,8 +52,8 @@ class StatusLine(LineView):
 class KeyBar(LineView):
     """The keys that work here, as many as fit."""
 
-    def __init__(self, with_rows: bool) -> None:
-        super().__init__(lambda m, width, _: [keys.bar(width, with_rows)], id="key-bar")
+    def __init__(self, with_rows: bool, screen: str) -> None:
+        super().__init__(lambda m, width, _: [keys.bar(width, with_rows, screen)], id="key-bar")
 
 
 class Prompt(Horizontal):

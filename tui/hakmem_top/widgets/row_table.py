@@ -57,6 +57,9 @@ class RowTable(ScrollView, can_focus=True):
             super().__init__()
             self.key = key
 
+    class CursorMoved(Message):
+        """A key or a click moved the cursor to another row."""
+
     def __init__(self, *, id: str, use: Use = "rows") -> None:
         """`use`: rows have a cursor, a text scrolls, a still list takes no keys."""
         super().__init__(id=id)
@@ -142,6 +145,7 @@ class RowTable(ScrollView, can_focus=True):
         self._cursor_key = keys[self._cursor] if keys else None
         self._reveal()
         self.refresh()
+        self.post_message(self.CursorMoved())
 
     def _reveal(self) -> None:
         """Scrolls so that the cursor's row is on the screen; in a text, to its top."""

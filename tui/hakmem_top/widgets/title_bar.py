@@ -30,22 +30,22 @@ class TitleBar(LineView):
         self._current = current
 
     def _present(self, moment: Moment, width: int, height: int) -> list[Line]:
-        return [
-            spread(self._tabs(), edges.state(moment), width),
-            edges.facts(moment, width),
-        ]
+        state = edges.state(moment)
+        room = width - width_of(state)
+        if width_of(self._tabs(room)) > room:
+            state = state[:1]  # the interval gives way to the names of the screens
+        return [spread(self._tabs(room), state, width), edges.facts(moment, width)]
 
-    def _tabs(self) -> Line:
-        line: Line = [Span(" hakmem-top", "strong")]
-        for number, (name, title) in enumerate(self._views, start=1):
-            chosen = name == self._current
-            line.append(Span("   "))
-            line.append(
-                Span(
-                    f"[{number} {title}]" if chosen else f" {number} {title} ",
-                    "chosen" if chosen else "label",
-                )
-            )
+    def _tabs(self, room: int) -> Line:
+        """The roomiest of three forms that fits; spans of names alternate with gaps."""
+        for brand, gap in ((" hakmem-top", 3), (" hakmem-top ", 0), ("", 0)):
+            line: Line = [Span(brand, "strong")]
+            for number, (name, title) in enumerate(self._views, start=1):
+                chosen = name == self._current
+                text = f"[{number} {title}]" if chosen else f" {number} {title} "
+                line += [Span(" " * gap), Span(text, "chosen" if chosen else "label")]
+            if width_of(line) <= room:
+                break
         return line
 
     def on_click(self, event: events.Click) -> None:
@@ -53,7 +53,8 @@ class TitleBar(LineView):
         if event.y != 0:
             return
         column = 0
-        tabs = self._tabs()
+        state = width_of(edges.state(self._moment)) if self._moment is not None else 0
+        tabs = self._tabs(self.size.width - state)
         for position, span in enumerate(tabs):
             column += width_of([span])
             if event.x < column:

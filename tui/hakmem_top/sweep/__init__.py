@@ -1,0 +1,1 @@
+"""The sweep screen's rooms: the form, the desk that holds a session, rows and panels."""
