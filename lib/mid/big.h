@@ -26,6 +26,10 @@ void *hak_big_resize(void *block, size_t bytes);
 /* Lets time pass for what the BigCache and the batch keep. */
 void hak_big_tick(void);
 
+/* Unmaps all that the BigCache and the batch keep, since address space is short; returns
+ * the bytes. */
+size_t hak_big_reclaim(void);
+
 void hak_big_fork_prepare(void);
 void hak_big_fork_done(int in_child);
 
