@@ -38,5 +38,5 @@ void hak_tick(void)
 
 size_t hak_reclaim(void)
 {
-    return hak_big_reclaim() + hak_span_reclaim();
+    return hak_pool_reclaim() + hak_big_reclaim() + hak_span_reclaim();
 }
