@@ -292,7 +292,8 @@ size_t hak_big_reclaim(void)
 {
     size_t bytes = 0;
     hak_lock_take(&table.lock);
-    for (struct hak_big_range out; (out = hak_bigcache_evict(0, 0, hak_os_now_ns())).address != NULL;) {
+    uint64_t now_ns = hak_os_now_ns();
+    for (struct hak_big_range out; (out = hak_bigcache_evict(0, 0, now_ns)).address != NULL;) {
         unmap(out.address, out.bytes);
         bytes += out.bytes;
     }

@@ -157,6 +157,9 @@ static int run_child(unsigned kinds, long from, long count) {
 
 /* All k until one child got to its end without a refusal; a bad one is told by its k. */
 static void refuse_each(unsigned kinds, long count, long step) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    step = step * 4 + 1; /* the start of a program takes long there */
+#endif
     if (rounds_of(1) != 1) /* HAK_LONG=1: each of them */
         step = 1;
     for (long k = 1; k < 2000; k += step) {
