@@ -57,7 +57,8 @@ int main(int argc, char **argv) {
         EXPECT(again >= first - first / 8);
         fprintf(stderr, "%zu, then %zu blocks of %zu bytes\n", first, again, bytes);
     }
-    free(malloc(opaque((size_t)1 << 40))); /* refused: what is only kept goes back */
+    void *refused = opaque_pointer(malloc(opaque((size_t)1 << 40)));
+    EXPECT(refused == NULL); /* and what is only kept has gone back */
     EXPECT(pthread_create(&thread, NULL, allocate, &failed) == 0);
     pthread_join(thread, NULL);
     EXPECT(!failed);
