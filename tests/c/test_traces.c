@@ -326,6 +326,11 @@ SETTING(blocks_keep_their_contents_with_the_longest_lists,
 SETTING(blocks_keep_their_contents_with_a_low_threshold, "HAKMEM_MMAP_THRESHOLD=65536")
 SETTING(blocks_keep_their_contents_in_learning_mode, "HAKMEM_MODE=learning")
 
+SETTING(blocks_keep_their_contents_when_most_are_sampled, "HAKMEM_SAMPLE_BYTES=64")
+SETTING(blocks_keep_their_contents_while_everything_is_learnt,
+        "HAKMEM_MODE=learning HAKMEM_LEARN_WINDOW_MS=10 HAKMEM_LEARN_MIN_SAMPLES=1 "
+        "HAKMEM_ACE_ENABLED=1")
+SETTING(blocks_keep_their_contents_when_idle_memory_goes_back_at_once, "HAKMEM_PURGE_IDLE_MS=10")
 SETTING(blocks_keep_their_contents_while_memory_is_reclaimed, "HAK_TEST_RECLAIM=1")
 SETTING(blocks_keep_their_contents_while_memory_is_reclaimed_in_pow2_classes,
         "HAK_TEST_RECLAIM=1 HAKMEM_TINY_GEOMETRY=pow2 HAKMEM_SUPERSLAB_LG=19 HAKMEM_FRONT_CAP=16")
@@ -348,6 +353,9 @@ int main(int argc, char **argv) {
     RUN(blocks_keep_their_contents_with_the_longest_lists);
     RUN(blocks_keep_their_contents_with_a_low_threshold);
     RUN(blocks_keep_their_contents_in_learning_mode);
+    RUN(blocks_keep_their_contents_when_most_are_sampled);
+    RUN(blocks_keep_their_contents_while_everything_is_learnt);
+    RUN(blocks_keep_their_contents_when_idle_memory_goes_back_at_once);
     RUN(blocks_keep_their_contents_while_memory_is_reclaimed);
     RUN(blocks_keep_their_contents_while_memory_is_reclaimed_in_pow2_classes);
     return check_report();
