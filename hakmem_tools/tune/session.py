@@ -48,7 +48,7 @@ from hakmem_tools.tune.plan import Plan, PlanError, check
 from hakmem_tools.tune.process import Interrupted
 from hakmem_tools.tune.result import SweepResult
 from hakmem_tools.tune.runner import Runner
-from hakmem_tools.tune.store import Store, StoreError
+from hakmem_tools.tune.store import Store, StoreError, holds_data
 
 
 class CommandError(RuntimeError):
@@ -80,7 +80,7 @@ def open_store(plan: Plan, path: Path | None, *, force: bool = False) -> Store:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from None
-    if path.exists() and path.stat().st_size:
+    if holds_data(path):
         store = Store.open(path)
         same = store.plan.fingerprint == plan.fingerprint
         if same and not force and not store.get("complete", bool):
@@ -98,7 +98,7 @@ def open_store(plan: Plan, path: Path | None, *, force: bool = False) -> Store:
 
 def is_complete(plan: Plan, path: Path, library: LibHakmem | None = None) -> bool:
     """Whether the file holds this experiment, to its end; StoreError if it is no sweep file."""
-    if not path.exists() or not path.stat().st_size:
+    if not holds_data(path):
         return False
     plan = with_library(plan, os.environ, library)
     with Store.open(path) as store:

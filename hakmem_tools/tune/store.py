@@ -73,12 +73,13 @@ class Store:
     @classmethod
     def create(cls, path: Path, plan: Plan) -> Store:
         """Start a new file; StoreError if it exists or cannot be written."""
-        # An empty file is what a kill in the middle of this very function leaves behind.
-        if path.exists() and path.stat().st_size:
+        if holds_data(path):
             raise StoreError(f"{path}: exists already; resume it, or give another name with -o")
         store = cls(_connect(path), path)
         with store._writing() as connection:
-            connection.executescript("begin immediate;" + _SCHEMA)
+            # One by one: executescript would commit first, and a kill could come in between.
+            for statement in _SCHEMA.split(";"):
+                connection.execute(statement)
             store._set("schema_version", SCHEMA_VERSION)
             store._set("identity", uuid.uuid4().hex)
             store._set("plan", plan)
@@ -296,6 +297,19 @@ class Store:
         with contextlib.suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("rollback")
+
+
+def holds_data(path: Path) -> bool:
+    """Whether there is anything in the file; a kill while it was made can leave it blank."""
+    if not path.exists() or not path.stat().st_size:
+        return False
+    connection = _connect(path)
+    try:
+        return connection.execute("select 1 from sqlite_master limit 1").fetchone() is not None
+    except sqlite3.DatabaseError:
+        return True  # not ours, whatever it is
+    finally:
+        connection.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -14,7 +14,8 @@ def terminal(result: SweepResult) -> str:
     lines = [result.title] if result.title else []
     lines.append(f"{shlex.join(result.command)}: {result.metric} ({result.better} is better)")
     median = result.reference_metrics.get(result.metric)
-    shown = words.amount(median.median if median else None, result.unit)
+    unit = words.unit_of(result, result.metric)
+    shown = words.amount(median.median if median else None, unit)
     lines.append(f"reference {result.reference}: median {shown}, {result.reference_runs} runs")
     rows = [("VERDICT", "EFFECT", "INTERVAL", "P ADJ", "RUNS", "FAILED", "ARM")]
     for arm in words.sorted_arms(result):

@@ -17,7 +17,7 @@ import pytest
 
 from hakmem_tools.model.trial import Phase, Trial
 from hakmem_tools.tune.plan import Plan, block_order
-from hakmem_tools.tune.store import Store
+from hakmem_tools.tune.store import Store, holds_data
 from tests.integration.tune.commands import LIMIT_S, command, hakmem, sleeper
 
 BIN = Path(sys.executable).parent
@@ -105,7 +105,7 @@ def a_cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def stored(sweep: Path) -> list[Trial]:
-    if not sweep.exists() or not sweep.stat().st_size:
+    if not holds_data(sweep):
         return []
     with Store.open(sweep) as store:
         return store.trials()

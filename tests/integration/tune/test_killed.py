@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hakmem_tools.model.trial import Phase
-from hakmem_tools.tune.store import Store
+from hakmem_tools.tune.store import Store, holds_data
 from tests.integration.tune.commands import LIMIT_S, command, sleeper
 
 KILLS = 5
@@ -75,7 +75,7 @@ def still_there(
     sweep: Path, kept: set[tuple[str, int, int, int]]
 ) -> set[tuple[str, int, int, int]]:
     """All runs of the file, by place and start; none of those known before has gone or changed."""
-    if not sweep.exists() or not sweep.stat().st_size:
+    if not holds_data(sweep):
         assert not kept
         return kept
     with Store.open(sweep) as store:

@@ -9,7 +9,7 @@ import pytest
 
 from hakmem_tools.model.trial import Arm, Phase, RssSample, Status, Trial, TrialKey
 from hakmem_tools.tune.plan import Plan
-from hakmem_tools.tune.store import Block, LookRecord, Store, StoreError
+from hakmem_tools.tune.store import Block, LookRecord, Store, StoreError, holds_data
 
 PLAN = Plan(command=("true",), arms=(Arm("a", {}), Arm("b", {"X": "1"})))
 
@@ -116,3 +116,15 @@ def test_a_full_disk_is_one_line_and_the_runs_before_it_are_kept(tmp_path: Path)
             store.add_trial(trial(1, 0, detail="x" * 100_000))
         assert "\n" not in str(caught.value)
         assert len(store.trials()) == 2
+
+
+def test_a_file_left_blank_by_a_kill_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.sweep"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("begin immediate")
+    connection.execute("commit")  # this writes a header and no table
+    connection.close()
+    assert path.stat().st_size > 0
+    assert not holds_data(path)
+    Store.create(path, PLAN).close()
+    assert holds_data(path)
