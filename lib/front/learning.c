@@ -62,7 +62,7 @@ static void show_learner(const struct hak_learner *l)
     show(HAK_SCALAR_learn_rolled_back, life->rolled_back);
     for (uint32_t arm = 0; arm < HAK_LEARNER_ARMS; arm++) {
         show(HAK_SCALAR_elo_rating_0 + arm, (uint64_t)(l->tuner.elo.rating[arm] + 0.5));
-        show(HAK_SCALAR_arm_p99_0 + arm, l->cost_ns[arm]);
+        show(HAK_SCALAR_arm_p99_0 + arm, l->p99_ns[arm]);
     }
 }
 
@@ -198,8 +198,19 @@ static int put_in_force(const struct hak_learner *l, uint32_t changes)
     return changes != 0;
 }
 
+/* Measurements of a window, in least samples: enough for every arm now and then. */
+#define OPERATIONS_PER_LEAST 16
+
+static void open_dealing(void)
+{
+    double window_ns = (double)hak_knob(learn_window_ms) * 1e6;
+    hak_deal_open((uint64_t)hak_knob(learn_min_samples) * OPERATIONS_PER_LEAST,
+                  (uint64_t)(window_ns * hak_knob_float(learn_share)));
+}
+
 static void publish(const struct hak_learner *l, uint32_t changes)
 {
+    open_dealing();
     while (!hak_publish_begin()) /* a tool's request: microseconds */
         sched_yield();
     if (put_in_force(l, changes))

@@ -45,7 +45,12 @@ class Facts(msgspec.Struct):
 
 
 def observe(mode: str) -> Facts:
-    environment = {"HAKMEM_MODE": mode, "HAKMEM_LEARN_WINDOW_MS": "10", "HAKMEM_LOG": "off"}
+    environment = {
+        "HAKMEM_MODE": mode,
+        "HAKMEM_LEARN_WINDOW_MS": "10",
+        "HAKMEM_LEARN_SHARE": "1",
+        "HAKMEM_LOG": "off",
+    }
     with puppet(env=environment) as process, CountersSource(process.pid) as source:
         process.do(f"{COME_AND_GO}\n{BEST_IS_512K}")
         process.do(WORK)
