@@ -48,7 +48,7 @@ class ArmRow(msgspec.Struct, frozen=True):
 
 
 class CapRow(msgspec.Struct, frozen=True):
-    """The pool of one Mid or Large class; rates are of the last interval, else of all time.
+    """The pool of one Mid or Large class; what was asked is of the last interval.
 
     `cap` is the knob's, from which the learner moves; None: there is none.
     """
@@ -139,7 +139,7 @@ def arm_name(index: int) -> str:
 
 
 def cap_rows(moment: Moment, knobs: Sequence[KnobSetting]) -> list[CapRow]:
-    """The Mid and Large classes that are in use, by size."""
+    """The Mid and Large classes whose pools were ever asked; those asked most now come first."""
     if moment.snapshot is None:
         return []
     deltas = {row.index: row for row in moment.delta.classes} if moment.delta is not None else {}
@@ -148,13 +148,11 @@ def cap_rows(moment: Moment, knobs: Sequence[KnobSetting]) -> list[CapRow]:
         if row.tier == "tiny" or not (row.get("pool_hits") or row.get("pool_misses")):
             continue
         rows.append(_cap_row(row, deltas.get(row.index), knobs))
-    return rows
+    return sorted(rows, key=lambda row: (-(row.hits + row.misses), row.index))
 
 
 def _cap_row(row: ClassCounts, delta: ClassCounts | None, knobs: Sequence[KnobSetting]) -> CapRow:
-    recent = (
-        delta if delta is not None and delta.get("pool_hits") + delta.get("pool_misses") else row
-    )
+    recent = delta or row
     hits, misses = recent.get("pool_hits"), recent.get("pool_misses")
     target = _number(knobs, f"target_hit_{row.tier}")
     cap = _number(knobs, f"cap_{row.tier}")
