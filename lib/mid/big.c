@@ -16,6 +16,8 @@ struct big_block {
     uintptr_t site;    /* return address of the call that asked for it */
 };
 
+int (*hak_big_lets_go)(uintptr_t site);
+
 /* Open addressing with linear probing; at most half full. */
 static struct {
     struct hak_lock lock;
@@ -283,9 +285,24 @@ static void settle(uint64_t now_ns)
 static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
 {
     uint64_t now_ns = hak_os_now_ns();
-    if (!hak_bigcache_put(block, bytes, site, now_ns))
+    int lets_go = hak_big_lets_go != NULL && hak_big_lets_go(site);
+    if (lets_go || !hak_bigcache_put(block, bytes, site, now_ns))
         batch_or_unmap(block, bytes, now_ns);
     settle(now_ns);
+}
+
+size_t hak_big_reclaim(void)
+{
+    size_t bytes = 0;
+    hak_lock_take(&table.lock);
+    uint64_t now_ns = hak_os_now_ns();
+    for (struct hak_big_range out; (out = hak_bigcache_evict(0, 0, now_ns)).address != NULL;) {
+        unmap(out.address, out.bytes);
+        bytes += out.bytes;
+    }
+    bytes += hak_purge_unmap_all();
+    hak_lock_release(&table.lock);
+    return bytes;
 }
 
 void hak_big_tick(void)
