@@ -15,7 +15,7 @@ from hakmem_top.widgets.line_view import LineView
 from hakmem_top.widgets.row_table import RowTable
 from tests.tui.fake_profile import FakeProfiles
 from tests.tui.fake_source import FakeSource, FastPace
-from tests.tui.fake_sweep import FakeSweeps
+from tests.tui.fake_sweep import SETTINGS, FakeSweeps
 
 #: A condition that never comes true fails the test after so many seconds; none waits so long.
 HANG_S = 60
@@ -34,6 +34,7 @@ def make_app(
     given: dict[str, Any] = {
         "make_source": lambda: source,
         "pace": FastPace(source),
+        "read_knobs": lambda pid: SETTINGS,
         "make_profile_desk": FakeProfiles(),
         "make_sweep_desk": FakeSweeps(),
         **more,

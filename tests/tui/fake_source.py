@@ -27,6 +27,7 @@ GAUGES = frozenset(
         "big_live_bytes",
         "big_live_blocks",
         "active_slots",
+        "peak_slots",
         "empty_slots",
         "mapped_class_bytes",
     }
@@ -48,7 +49,10 @@ def _tier(size: int) -> str:
 class World:
     """The invented process: `step` lets a second pass."""
 
-    def __init__(self, seed: int = 7, busy: bool = True, failing: bool = False) -> None:
+    def __init__(
+        self, seed: int = 7, busy: bool = True, failing: bool = False, learning: str = ""
+    ) -> None:
+        self._learning = learning
         self._random = random.Random(seed)
         self._busy = busy
         self._failing = failing
@@ -80,6 +84,12 @@ class World:
         counts = self._counts[index]
         if index in (4, 8):
             return  # classes that this program never uses
+        if self._learning and size > 2048:
+            asked = 900 // (index - 10)
+            missed = asked * (3 + index % 4) // 12
+            counts["pool_hits"] = counts.get("pool_hits", 0) + asked - missed
+            counts["pool_misses"] = counts.get("pool_misses", 0) + missed
+            counts["peak_slots"] = 240 - 20 * (index - 11)
         wave = 1 + 0.4 * ((self._second % 12) / 12)
         allocs = int(wave * self._random.uniform(0.9, 1.1) * 900_000 / (index + 1) ** 1.6)
         held = counts["front_pops"] - counts["front_pushes"] - counts["remote_frees"]
@@ -123,7 +133,7 @@ class World:
             version="0.1.0",
             mode="balanced",
             policy_version=3,
-            scalars=dict(self._scalars),
+            scalars={**self._scalars, **learner(self._learning, self._second)},
             classes=tuple(
                 ClassCounts(index=i, size_bytes=size, tier=_tier(size), counts=dict(counts))
                 for i, (size, counts) in enumerate(zip(SIZES, self._counts, strict=True))
@@ -144,6 +154,17 @@ class World:
         for number in range(self._random.randrange(1, 4)):
             out.append(self._event(now - number * 137_000_000))
         return sorted(out, key=lambda event: event.time_ns)
+
+    def learner_events(self) -> list[Event]:
+        """What the learner did in this second."""
+        now, out = START_NS + self._second * SECOND_NS, []
+        if self._learning and self._second % 2 == 0:
+            out.append(Event("elo_select", PID, PID + 9, now, {"arm": 3, "rating": 1623}))
+        if self._learning and self._second % 10 == 0:
+            texts = {"from": "frozen", "to": "canary"}
+            out.append(Event("lifecycle", PID, PID + 9, now, {"from": 1, "to": 2}, texts))
+            out.append(Event("policy_publish", PID, PID + 9, now, {"version": self._second // 10}))
+        return out
 
     def _event(self, time_ns: int) -> Event:
         tid = PID + self._random.randrange(1, 6)
@@ -206,6 +227,27 @@ TEXTS = {
 }
 
 
+def learner(state: str, second: int) -> dict[str, int]:
+    """The learner's scalars; none without a state."""
+    if not state:
+        return {}
+    ratings = (1432, 1478, 1561, 1623, 1502, 1404)
+    p99 = (5210, 4480, 3120, 2890, 3640, 0 if state == "learn" else 8800)
+    return {
+        "learn_state": ("learn", "frozen", "canary", "off").index(state),
+        "learn_arm": 3,
+        "learn_candidate": 2 if state == "canary" else 3,
+        "learn_windows": second,
+        "learn_samples": second * 1210,
+        "learn_lost": 0,
+        "learn_confirmed": 1,
+        "learn_rolled_back": 2 if state != "learn" else 0,
+        "cap_moves": second // 3,
+        **{f"elo_rating_{arm}": rating for arm, rating in enumerate(ratings)},
+        **{f"arm_p99_{arm}": value for arm, value in enumerate(p99)},
+    }
+
+
 class FakeSource:
     """Plays `seconds` of a World; then it repeats the last snapshot, or the target ends."""
 
@@ -218,6 +260,7 @@ class FakeSource:
         seed: int = 7,
         busy: bool = True,
         failing: bool = False,
+        learning: str = "",
         lost: int = 0,
         ends: bool = False,
         breaks: Exception | None = None,
@@ -225,7 +268,7 @@ class FakeSource:
         self.name = name
         self.missing = tuple(missing)
         self.closed = threading.Event()
-        self._world = World(seed, busy, failing)
+        self._world = World(seed, busy, failing, learning)
         self._left = seconds
         self._lost = lost
         self._ends = ends
@@ -249,6 +292,7 @@ class FakeSource:
             self._world.step()
             if self.name != "counters":
                 self._events.extend(self._world.events())
+                self._events.extend(self._world.learner_events())
         return self._world.snapshot(self.name, self.missing, self._lost)
 
     def events(self, timeout_s: float) -> Sequence[Event]:

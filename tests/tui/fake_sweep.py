@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hakmem_tools.model.descriptors import Knob
 from hakmem_tools.model.trial import Phase, Status, Trial, TrialKey
+from hakmem_tools.observe.page import KnobSetting
 from hakmem_tools.tune.analysis import ArmState
 from hakmem_tools.tune.experiment import Progress
 from hakmem_tools.tune.plan import Plan
@@ -34,6 +35,23 @@ KNOBS = (
     knob("HAKMEM_BATCH", "bool", 1, 1, "madvise in batches"),
     knob("HAKMEM_FREE_POLICY", "enum", 2, 2, "what happens to freed blocks",
          choices=("keep", "batch", "adaptive")),
+)  # fmt: skip
+
+#: What the invented process runs with.
+SETTINGS = tuple(
+    KnobSetting(knob=one, index=None, value=value, source=source, refused=refused)
+    for one, value, source, refused in (
+        (KNOBS[0], "b", "default", False),
+        (KNOBS[1], 19, "env", False),
+        (KNOBS[2], 0, "live", False),
+        (KNOBS[3], 16, "env", True),
+        (KNOBS[5], 1, "default", False),
+        (KNOBS[6], "batch", "mode", False),
+        (knob("HAKMEM_TARGET_HIT_MID", "float", 0.65, 1, "hit rate to move the caps of Mid to",
+              name="target_hit_mid", scope="live"), 0.65, "default", False),
+        (knob("HAKMEM_LEARN", "enum", 0, 2, "a learner moves the policy, or it stands",
+              name="learn", choices=("frozen", "learn", "off")), "learn", "mode", False),
+    )
 )  # fmt: skip
 
 #: True effects of the arms in their order, and where each is settled, in blocks (0: never).

@@ -18,7 +18,7 @@ from tests.tui.fake_profile import FakeProfiles
 from tests.tui.fake_source import FakeSource
 from tests.tui.test_screens import SIZES, Compare, by_size
 
-KEY = "4"
+KEY = "5"
 SECONDS = 20
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,6 +114,20 @@ def test_a_terminal_that_goes_away_ends_the_app(tmux: Tmux) -> None:
         pane.wait_for("● live", "allocs")
         assert len(pane.processes()) == 2
         assert pane.close() == []
+
+
+def test_a_continue_without_a_stop_changes_nothing(tmux: Tmux) -> None:
+    with terminal(tmux, 80, 24, "--seconds", "100000") as pane:
+        pane.wait_for("● live", "allocs")
+        (_, app) = pane.processes()
+        threads = app.num_threads()
+        for _ in range(3):
+            app.send_signal(signal.SIGCONT)
+        pane.keys("2")
+        pane.wait_for("[2 Classes]")
+        assert app.num_threads() <= threads
+        pane.keys("q")
+        assert pane.exit_code() == 0
 
 
 def test_a_source_that_does_not_open_is_one_line_on_the_restored_terminal(tmux: Tmux) -> None:

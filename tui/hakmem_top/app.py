@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +20,8 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
+from hakmem_tools.observe.counters import CountersSource
+from hakmem_tools.observe.page import KnobSetting
 from hakmem_tools.observe.source import Source
 from hakmem_top import messages
 from hakmem_top.actions import KeyActions
@@ -31,6 +33,7 @@ from hakmem_top.profile.sampler import Sampled
 from hakmem_top.screens.base import TopScreen
 from hakmem_top.screens.classes import ClassesScreen
 from hakmem_top.screens.events import EventsScreen
+from hakmem_top.screens.learning import LearningScreen
 from hakmem_top.screens.overview import OverviewScreen
 from hakmem_top.screens.profile import ProfileScreen
 from hakmem_top.screens.sweep import SweepScreen
@@ -44,6 +47,7 @@ VIEWS: tuple[type[TopScreen], ...] = (
     OverviewScreen,
     ClassesScreen,
     EventsScreen,
+    LearningScreen,
     ProfileScreen,
     SweepScreen,
 )
@@ -53,6 +57,12 @@ PRIORITY_KEYS = ("tab", "shift+tab", "ctrl+c")
 
 #: Signals that end us; the probes are detached first.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def read_knobs(pid: int) -> Sequence[KnobSetting]:
+    """The knobs' values in a process. Raises what CountersSource raises."""
+    with CountersSource(pid) as source:
+        return source.knobs()
 
 
 class HakmemTop(KeyActions):
@@ -88,6 +98,7 @@ class HakmemTop(KeyActions):
         describe_address: Callable[[int], str] = hex,
         environ: Mapping[str, str] = os.environ,
         export_directory: Path | None = None,
+        read_knobs: Callable[[int], Sequence[KnobSetting]] = read_knobs,
         make_profile_desk: Callable[[Callable[[Sampled], object]], ProfileDesk] = ProfileDesk,
         make_sweep_desk: Callable[[Callable[[Told], object]], SweepDesk] = SweepDesk,
     ) -> None:
@@ -97,6 +108,7 @@ class HakmemTop(KeyActions):
         self.start_error: Exception | None = None
         self.watch_state = Watch(title, interval_s)
         self.poller = Poller(make_source, interval_s, self.post_message, pace)
+        self.read_knobs = read_knobs
         self.profile_desk = make_profile_desk(
             lambda sampled: self.post_message(messages.SitesSampled(sampled))
         )

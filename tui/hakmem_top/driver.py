@@ -1,6 +1,6 @@
 """The terminal driver: Textual's own, which also survives that its terminal goes away.
 
-Used by `run` in app.py. When a window is closed, writes fail. Textual's writer thread dies of
+Used by the app. When a window is closed, writes fail. Textual's writer thread dies of
 that, its full queue then blocks the app for ever, and the probes stay attached. Here such
 writes vanish instead, so that SIGHUP can end the app in order. It knows nothing of screens.
 """
@@ -56,3 +56,12 @@ class TopDriver(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         if self._file is not None:
             self._file = cast("TextIOWrapper", LastingFile(self._file))
+
+    def _sigcont_application(self, *_: object) -> None:
+        """Takes the terminal up again, but only after it was given back for a stop.
+
+        A hangup sends SIGCONT too: a second thread would then read a terminal that has gone,
+        for ever.
+        """
+        if self._must_signal_resume:
+            super()._sigcont_application()

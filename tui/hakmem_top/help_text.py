@@ -19,6 +19,8 @@ _MEANINGS = (
     ("hit rate", "allocations that the thread's front served without a refill"),
     ("stages", "0.5 EMPTY scan, 1 EMPTY list, 2 UNUSED slot, 3 new SuperSlab, in this order"),
     ("fails", "acquires that no stage served: the legacy backend did; ! is in this interval"),
+    ("pools", "hit rate of the Mid and Large pools / the target that the learner moves caps to"),
+    ("trust", "samples lost, bytes whose stack broke off, samples: how far a profile carries"),
     ("alarms", "✓ ok is none, △ was is before this interval, ▲ NOW is in it, ? n/a not known"),
     (MISSING, "not known; the reason is given, and never a zero in its place"),
 )

@@ -19,7 +19,8 @@ from hakmem_top.screens.base import TableScreen
 from hakmem_top.sweep import export, panels
 from hakmem_top.sweep.desk import SweepMoment
 from hakmem_top.sweep.form import rows
-from hakmem_top.sweep.table import arm_table, form_table
+from hakmem_top.sweep.present import run_rows
+from hakmem_top.sweep.table import arm_table, form_table, run_table
 from hakmem_top.tables import Table
 from hakmem_top.widgets.bottom import Prompt
 from hakmem_top.widgets.line_view import LineView
@@ -56,6 +57,7 @@ class SweepScreen(TableScreen):
         """The panel, the caption and the table."""
         yield LineView(self._panel, title=self._title, id="sweep-panel")
         yield from super().body()
+        yield RowTable(id="arm-side", use="still")
 
     def on_mount(self) -> None:
         """The knobs are read when the screen is first seen."""
@@ -91,8 +93,26 @@ class SweepScreen(TableScreen):
         return spread(start, [Span(end, "label")], width)
 
     def on_row_table_cursor_moved(self, event: RowTable.CursorMoved) -> None:
-        """The panel tells why, for the arm under the cursor."""
+        """The panel tells why, and the list below the runs, of the arm under the cursor."""
         self.query_one("#sweep-panel", LineView).show(self.top.moment)
+        self._show_runs()
+
+    def draw(self, moment: Moment) -> None:
+        """On a high screen, the newest runs of an arm stand below the arms."""
+        super().draw(moment)
+        self._show_runs()
+
+    def _show_runs(self) -> None:
+        plan, side = self.now.plan, self.query_one("#arm-side", RowTable)
+        side.display = plan is not None and self.size.height >= 34
+        most = min(len(self.rows.row_keys) + 3, self.size.height // 2)
+        self.rows.styles.height = most if side.display else "1fr"
+        if plan is None or not side.display:
+            return
+        arm = str(self.rows.cursor_key)
+        runs = run_rows(self.top.sweep_desk.runs_of(arm), plan.metric.name)[::-1]
+        side.border_title = f"Runs, newest first (Enter): {arm}".replace("[", "\\[")
+        side.show(lambda width: run_table(runs, plan.metric.name, width))
 
     # ---- keys
 

@@ -139,6 +139,9 @@ def standing(moment: SweepMoment) -> Standing:
         share, blocks = 1.0, moment.result.blocks
     elif horizon:
         share = min(1.0, blocks / horizon)
+        allowed = moment.plan.limits.max_time if moment.plan is not None else 0.0
+        if allowed and left is not None:
+            share = max(share, 1 - left / allowed)  # time may end it before the blocks do
     return Standing(_word(moment), share, blocks, horizon, left)
 
 

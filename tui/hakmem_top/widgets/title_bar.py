@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual import events
 from textual.message import Message
 
-from hakmem_top import edges
+from hakmem_top import edges, units
 from hakmem_top.lines import Line, Span, fit, spread, width_of
 from hakmem_top.moment import Moment
 from hakmem_top.widgets.line_view import LineView
@@ -33,7 +33,8 @@ class TitleBar(LineView):
         state = edges.state(moment)
         room = width - width_of(state)
         if width_of(self._tabs(room)) > room:
-            state = state[:1]  # the interval gives way to the names of the screens
+            # The word gives way to the names of the screens, the figure never.
+            state = [state[0], Span(f" {units.span(moment.interval_s)} ", "label")]
         return [spread(self._tabs(room), state, width), edges.facts(moment, width)]
 
     def _tabs(self, room: int) -> Line:
