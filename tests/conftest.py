@@ -15,7 +15,14 @@ from tests.hang_guard import LIMIT_S, begin_run, end_left_over, limited, uncaptu
 _STDERR = pytest.StashKey[TextIO]()
 _ROOT = Path(__file__).parent
 #: These put probes on the one library file, or ask who has: never two of them at a time.
-_PROBES = ("contract", "integration/bpf", "integration/observe", "integration/test_demo.py")
+_PROBES = (
+    "contract",
+    "integration/bpf",
+    "integration/observe",
+    "integration/profile",
+    "integration/test_demo.py",
+    "integration/test_reliability.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -57,6 +57,8 @@ def command(
             data = asked(lambda: exporter(form)(profile, view, during))
         except NoProtobuf as error:
             raise Failure(str(error), MISSING) from None
+        except (ValueError, OverflowError) as error:  # figures that no recorder writes
+            raise Failure(f"{file}: does not fit into {form}: {error}") from None
         sink.raw(data)
         sink.flush()
     tell((*profile.missing, *missing))

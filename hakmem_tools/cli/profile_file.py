@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hakmem_tools.model.profile import Moment, Profile
 
 _T = TypeVar("_T")
+_MOST_SECONDS = 1e9
 
 
 def open_profile(path: Path) -> Profile:
@@ -46,7 +47,7 @@ def moment(profile: Profile, since_s: float | None, until_s: float | None) -> Mo
 
     length_s = (profile.end_ns - profile.start_ns) / 1e9
     for name, value in (("--since", since_s), ("--until", until_s)):
-        if value is not None and value < 0:
+        if value is not None and not 0 <= value < _MOST_SECONDS:
             raise Failure(f"{name} {value:g}: outside 0..{length_s:.1f} seconds")
     if since_s is not None and until_s is not None and since_s >= until_s:
         raise Failure(f"--since {since_s:g}: not before --until {until_s:g}")

@@ -8,6 +8,7 @@ from hakmem_tools.cli.output import human_bytes, table
 from hakmem_tools.model.plain_text import plain
 from hakmem_tools.model.profile import Moment, Profile
 from hakmem_tools.model.profile_estimate import Estimate
+from hakmem_tools.model.profile_join import join_text, joins
 from hakmem_tools.model.profile_views import (
     Row,
     asking_frames,
@@ -62,8 +63,11 @@ def view_lines(
     ]
     head, *made = table(("bytes", "share", "95 % interval", "samples", "where"), cells)
     lines.append(head)
+    joined = joins(profile, during) if any(row.frames for row in shown) else {}
     for row, line in zip(shown, made, strict=True):
         lines.append(line)
+        join = joined.get(row.group) if isinstance(row.group, int) and row.frames else None
+        lines += [f"{'':8}[{plain(join_text(join))}]"] if join and join_text(join) else []
         lines += stack_lines(row, depth)
     if len(rows) > len(shown):
         rest = sum(abs(row.estimate.value) for row in rows[len(shown) :])

@@ -7,13 +7,12 @@ options, so this one only looks at the first bytes and hands the arguments on.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hakmem_tools.cli.errors import Failure, run_guarded
+from hakmem_tools.cli.errors import DONE, Failure, run_guarded
 
 _SQLITE = b"SQLite format 3\x00"
 _SWEEP = "hakmem_tools.cli.report_sweep"
@@ -26,25 +25,32 @@ _PROFILE = "hakmem_tools.cli.profile_report"
 def command(context: click.Context, arguments: tuple[str, ...]) -> Any:
     """Read a sweep's or a profile's file again: hakmem report FILE [OPTIONS]."""
     module = _reader(arguments)
+    if module is None:
+        return _print_help(context)
     reader: click.Command = importlib.import_module(module).command
     with reader.make_context("report", list(arguments), parent=context.parent) as inner:
         return reader.invoke(inner)
 
 
-def _reader(arguments: tuple[str, ...]) -> str:
-    """The module that reads the file among the arguments; for help alone, the sweep's."""
+def _print_help(context: click.Context) -> int:
+    """Without a file: what each kind of file has to offer."""
+    for title, module in (("Of a sweep's file:", _SWEEP), ("Of a profile:", _PROFILE)):
+        reader: click.Command = importlib.import_module(module).command
+        with click.Context(reader, info_name="report", parent=context.parent) as inner:
+            click.echo(f"{title}\n\n{reader.get_help(inner)}\n")
+    return DONE
+
+
+def _reader(arguments: tuple[str, ...]) -> str | None:
+    """The module that reads the file among the arguments; None for help alone."""
     files = [Path(one) for one in arguments if not one.startswith("-") and Path(one).is_file()]
     if not files:
         if {"-h", "--help"} & set(arguments):
-            return _SWEEP
+            return None
         named = [one for one in arguments if not one.startswith("-")]
         raise Failure(f"{named[0]}: no such file" if named else "no file: hakmem report FILE")
     with files[0].open("rb") as file:
-        if file.read(len(_SQLITE)) == _SQLITE:
-            return _SWEEP
-    if importlib.util.find_spec(_PROFILE) is None:
-        raise Failure(f"{files[0]}: not a sweep file")
-    return _PROFILE
+        return _SWEEP if file.read(len(_SQLITE)) == _SQLITE else _PROFILE
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("-n", "count", type=int, metavar="COUNT", help="Stop after this many intervals.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @click.option("--all", "all_classes", is_flag=True, help="Print idle classes too.")
+@click.option("--sites", is_flag=True, help="Print the call sites, most bytes first.")
 @target_options
 def command(
     target: TargetSpec,
@@ -37,11 +38,14 @@ def command(
     count: int | None,
     as_json: bool,
     all_classes: bool,
+    sites: bool,
 ) -> int:
     """Print the counters of -p PID now, or of -- COMMAND when it ends.
 
     With -i or -n, what happened in each interval (1 second unless given).
     """
+    if sites:
+        return _show_sites(target, as_json)
     repeat = interval_s is not None or count is not None
     interval_s = 1.0 if interval_s is None else interval_s
     positive("-i", interval_s)
@@ -70,6 +74,26 @@ def command(
                 return _each_interval(source, interval_s, count, show)
             show(source.snapshot())
             return DONE
+
+
+def _show_sites(target: TargetSpec, as_json: bool) -> int:
+    from hakmem_tools.cli.stat_text import site_lines
+    from hakmem_tools.model.sites import site_record
+    from hakmem_tools.observe.sites import read_sites
+
+    if target.pid is None:
+        raise click.UsageError("--sites reads a running process: give -p PID")
+    with open_target(target) as opened, opened_counters(opened) as source:
+        found = read_sites(source)
+    for site in found.sites if as_json else ():
+        print_json({"pid": target.pid, **site_record(site)})
+    if not as_json and found.sites:
+        print_line("\n".join(site_lines(found)))
+    if found.lost:
+        say(f"{found.lost} requests came from sites that found no room in the table")
+    for sentence in found.missing:
+        say(f"missing: {sentence}")
+    return MISSING if found.missing else DONE
 
 
 def _each_interval(

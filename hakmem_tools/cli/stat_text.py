@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hakmem_tools.cli.output import human_bytes, table
+from hakmem_tools.model.sites import SiteTable
 from hakmem_tools.model.snapshot import ClassCounts, Snapshot
 
 _HEADINGS = (
@@ -71,3 +72,20 @@ def _class_cells(row: ClassCounts) -> tuple[str, ...]:
         human_bytes(row.mapped_bytes),
         *(str(count) for count in counts),
     )
+
+
+def site_lines(found: SiteTable) -> list[str]:
+    """The table of call sites; an estimate is marked with ~."""
+    rows = [
+        (
+            f"{'~' if site.estimated else ''}{site.count}",
+            human_bytes(site.bytes),
+            human_bytes(round(site.mean_bytes or 0)),
+            human_bytes(site.max_bytes),
+            "-" if site.live_bytes is None else human_bytes(site.live_bytes),
+            site.policy,
+            site.text,
+        )
+        for site in found.sites
+    ]
+    return table(("requests", "bytes", "mean", "max", "live", "policy", "site"), rows)

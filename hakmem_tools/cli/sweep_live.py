@@ -34,6 +34,8 @@ def measure_live(
     if match is None:
         raise Failure(f"--slice {slice_text!r}: write seconds, for instance 2s or 500ms")
     seconds = float(match.group(1)) * _UNITS[match.group(2)]
+    if how["scheduler"]:
+        raise Failure("--scheduler: a live sweep runs beside its process, not on a cluster")
     check_reports(how)
     with failures(), CountersSource(pid) as source, asked_to_stop() as stopping:
         target = live.ProcessTarget(source)

@@ -25,6 +25,10 @@ _FILE = click.Path(path_type=Path)
 
 
 _REST = "hakmem.measured"
+_SHARED = (
+    "max_time", "repeats", "precision", "until", "timeout", "metric", "better", "perf", "seed",
+    "scheduler", "gate", "report", "output", "force", "as_json",
+)  # fmt: skip
 
 
 class MeasuringCommand(click.Command):
@@ -56,14 +60,13 @@ def sweep_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--seed", type=click.IntRange(0), help="Seed of the random order.")
     @click.option("--gate", is_flag=True, help="Exit 1 on a NO-GO, 3 when it cannot be told.")
     @click.option("--report", type=_FILE, multiple=True, help="Also write .html .md .json .csv.")
+    @click.option("--scheduler", metavar="ADDRESS", help="Run on a dask cluster: tcp://HOST:8786.")
     @click.option("-o", "--output", type=_FILE, help="The sweep's file; taken up if not complete.")
     @click.option("--force", is_flag=True, help="Replace the files named with -o and --report.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
     @functools.wraps(function)
     def wrapped(**given: Any) -> Any:
-        names = ("max_time", "repeats", "precision", "until", "timeout", "metric", "better",
-                 "perf", "seed", "gate", "report", "output", "force", "as_json")  # fmt: skip
-        return function(how={name: given.pop(name) for name in names}, **given)
+        return function(how={name: given.pop(name) for name in _SHARED}, **given)
 
     return wrapped
 
@@ -94,19 +97,19 @@ def adjusted(plan: Plan, how: dict[str, Any]) -> Plan:
 
 def measure(make: Callable[[], Plan], how: dict[str, Any], need: str | None = None) -> int:
     """Conduct a plan and print its result; returns the exit code."""
-    from hakmem_tools.tune import libhakmem, session
+    from hakmem_tools.tune import cluster, libhakmem, session
 
     check_reports(how)
     with failures(), asked_to_stop() as stopping:
-        result, path = session.run(
-            adjusted(make(), how),
-            how["output"],
-            library=libhakmem.installed(),
-            force=how["force"],
-            observe=Teller(),
-            stopping=stopping,
-            opened=lambda opened: say(f"sweep file: {opened.path}"),
-        )
+        plan, path = adjusted(make(), how), how["output"]
+        shared: dict[str, Any] = {
+            "force": how["force"], "observe": Teller(), "stopping": stopping,
+            "opened": lambda opened: say(f"sweep file: {opened.path}"),
+        }  # fmt: skip
+        if how["scheduler"]:
+            result, path = cluster.run(plan, path, how["scheduler"], **shared)
+        else:
+            result, path = session.run(plan, path, library=libhakmem.installed(), **shared)
         stopped = stopping() and not result.complete
     return conclude(result, path, how, stopped, need)
 

@@ -63,6 +63,8 @@ def command(
         raise Failure("no command to measure: hakmem tune -k KNOB -- COMMAND")
     if how["report"]:
         raise Failure("--report: a study is a folder of sweeps; use `hakmem report` on one of them")
+    if how["scheduler"]:
+        raise Failure("--scheduler: a search runs on one host; sweep its winners on a cluster")
     library = libhakmem.installed()
     with failures(), asked_to_stop() as stopping:
         space = _space(knobs, lists, ranges, library)

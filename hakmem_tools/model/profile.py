@@ -6,6 +6,7 @@ asks nobody for names. profile_views.py ranks, profile_tree.py makes trees of wh
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,16 +29,14 @@ from hakmem_tools.model.profile_records import (
     Thread,
     Tick,
 )
+from hakmem_tools.model.profile_sums import AGES, Prefixes, amounts
 
 if TYPE_CHECKING:
-    from hakmem_tools.model.profile_records import Numbers
+    from hakmem_tools.model.profile_sums import Columns
 
 #: Blocks that lived shorter than 2^20 ns, about a millisecond, are temporary.
 TEMPORARY_AGE = 20
 VIEWS = ("live", "cumulative", "freed", "temporary", "leaks", "growth")
-
-#: Ages are one byte.
-_AGES = 256
 
 _G = TypeVar("_G", bound=Hashable)
 
@@ -87,6 +86,10 @@ class Profile:
         self.ticks: list[Tick] = []
         self.end: End | None = None
         self.broken: str | None = None
+        self._times: list[int] = []  # of the ticks, never falling
+        self._allocated = Prefixes(lambda number: self.ticks[number].allocated)
+        self._freed = Prefixes(lambda number: self.ticks[number].freed)
+        self._known: dict[tuple[str, Moment, int | None], dict[int, Amount]] = {}
 
     @staticmethod
     def of(records: Iterable[Record]) -> Profile:
@@ -107,6 +110,8 @@ class Profile:
                 for rows in (record.allocated, record.freed, record.live or Rows()):
                     rows.check()
                 self.ticks.append(record)
+                self._times.append(max(record.time_ns, self._times[-1] if self._times else 0))
+                self._known.clear()
             case Key():
                 if not 0 <= record.bucket < MOST_BUCKETS:
                     raise ValueError(f"a size bucket {record.bucket}")
@@ -181,19 +186,27 @@ class Profile:
         last live snapshot in it, blocks of age `min_age` (log2 ns; default old_age()) or more.
         Raises NoSuchView, also for growth, which is a difference: see growth().
         """
+        asked = (view, during, min_age)
+        if asked not in self._known:
+            self._known[asked] = self._view(view, during, min_age)
+        return self._known[asked]
+
+    def _view(self, view: str, during: Moment, min_age: int | None) -> dict[int, Amount]:
         if view == "live":
-            until = during.up_to_end
-            return self._amounts(self._allocated(until), self._freed(until))
+            _, until = self._span(during)
+            parts = [(1, self._allocated.up_to(until)), (-1, self._freed.up_to(until))]
+            return _by_key(amounts(parts))
         if view == "cumulative":
-            return self._amounts(self._allocated(during))
+            return _by_key(amounts(self._within(self._allocated, during)))
         if view == "freed":
-            return self._amounts(self._freed(during))
+            return _by_key(amounts(self._within(self._freed, during)))
         if view == "temporary":
             limit = TEMPORARY_AGE if min_age is None else min_age
-            return self._amounts(self._freed(during), ages=range(limit))
+            return _by_key(amounts(self._within(self._freed, during), range(limit)))
         if view == "leaks":
             old = self.old_age(during) if min_age is None else min_age
-            return self._amounts([self._live_rows(during)], ages=range(old, _AGES))
+            live = self._live_rows(during).arrays()
+            return _by_key(amounts([(1, live)], range(old, AGES)))
         raise NoSuchView(f"no sums of a view {view!r}; there are {', '.join(VIEWS)}")
 
     def old_age(self, during: Moment = WHOLE) -> int:
@@ -240,9 +253,9 @@ class Profile:
     def lifetimes(self, during: Moment = WHOLE) -> dict[int, Amount]:
         """Of the blocks freed within the moment: log2 of their life in nanoseconds -> Amount."""
         found: dict[int, Amount] = {}
-        signed = [(1, rows) for rows in self._freed(during)]
-        for identity, amount in _summed(signed, None, by_age=True).items():
-            age = identity % _AGES
+        within = self._within(self._freed, during)
+        for identity, amount in amounts(within, by_age=True).items():
+            age = identity % AGES
             found[age] = found[age] + amount if age in found else amount
         return dict(sorted(found.items()))
 
@@ -260,11 +273,17 @@ class Profile:
             for (stack, tid, cause, size_class), (count, size_bytes, duration_ns) in total.items()
         ]
 
-    def _allocated(self, during: Moment) -> list[Rows]:
-        return [t.allocated for t in self.ticks if during.holds(t.time_ns) and len(t.allocated)]
+    def _span(self, during: Moment) -> tuple[int, int]:
+        """How many ticks lie before a moment, and up to its end."""
+        first = 0 if during.since_ns is None else bisect_right(self._times, during.since_ns)
+        if during.until_ns is None:
+            return first, len(self.ticks)
+        return first, bisect_right(self._times, during.until_ns)
 
-    def _freed(self, during: Moment) -> list[Rows]:
-        return [tick.freed for tick in self.ticks if during.holds(tick.time_ns) and len(tick.freed)]
+    def _within(self, rows: Prefixes, during: Moment) -> list[tuple[int, Columns | None]]:
+        """What happened within a moment: all up to its end, less all before it."""
+        first, last = self._span(during)
+        return [(1, rows.up_to(last)), (-1, rows.up_to(first))] if first < last else []
 
     def _live_rows(self, during: Moment) -> Rows:
         for tick in reversed(self.ticks):
@@ -272,44 +291,6 @@ class Profile:
                 return tick.live
         raise NoSuchView("no ages of live blocks were recorded in this time")
 
-    def _amounts(
-        self, plus: list[Rows], minus: Iterable[Rows] = (), ages: range | None = None
-    ) -> dict[int, Amount]:
-        """Sums by key of some rows less others; `ages` picks rows by their age."""
-        summed = _summed([(1, rows) for rows in plus] + [(-1, rows) for rows in minus], ages)
-        return {identity // _AGES: amount for identity, amount in summed.items()}
 
-
-def _summed(
-    signed: list[tuple[int, Rows]], ages: range | None, *, by_age: bool = False
-) -> dict[int, Amount]:
-    """Amounts by key * _AGES, plus age where asked for; without those that are not positive."""
-    import numpy as np
-
-    if not signed:
-        return {}
-    columns = [rows.arrays() for _, rows in signed]
-    key, age, samples, size_bytes, weighted = (
-        np.concatenate([arrays[index] for arrays in columns]) for index in range(5)
-    )
-    sign = np.repeat([sign for sign, _ in signed], [len(rows) for _, rows in signed])
-    if ages is not None:
-        chosen = (age >= ages.start) & (age < ages.stop)
-        key, age, sign = key[chosen], age[chosen], sign[chosen]
-        samples, size_bytes, weighted = samples[chosen], size_bytes[chosen], weighted[chosen]
-    identities, where = np.unique(key * _AGES + (age if by_age else 0), return_inverse=True)
-    sums = [_sums(where, sign * column, len(identities)) for column in (samples, size_bytes)]
-    weights = _sums(where, sign * weighted, len(identities))
-    return {
-        identity: Amount.of_row(count, max(0, size), weight)
-        for identity, count, size, weight in zip(identities.tolist(), *sums, weights, strict=True)
-        if count > 0 and weight > 0
-    }
-
-
-def _sums(where: Numbers, column: Numbers, groups: int) -> list[int]:
-    """Sums of a column by group, exact below 2^53 bytes."""
-    import numpy as np
-
-    found: list[int] = np.bincount(where, column, groups).astype(np.int64).tolist()
-    return found
+def _by_key(summed: dict[int, Amount]) -> dict[int, Amount]:
+    return {identity // AGES: amount for identity, amount in summed.items()}

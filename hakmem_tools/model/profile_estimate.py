@@ -172,7 +172,7 @@ def gamma_p(shape: float, x: float) -> float:
 
 def _bisect(rising: object, wanted: float, low: float, high: float) -> float:
     assert callable(rising)
-    for _ in range(60):
+    for _ in range(44):
         middle = (low + high) / 2
         if rising(middle) < wanted:
             low = middle

@@ -10,7 +10,8 @@ from typing import Any
 
 from hakmem_tools.model.profile import WHOLE, Moment, Profile
 from hakmem_tools.model.profile_estimate import Amount, Estimate, unseen_bytes
-from hakmem_tools.model.profile_records import CAUSES, CallFrame, Key
+from hakmem_tools.model.profile_join import Join, joins
+from hakmem_tools.model.profile_records import CallFrame, Key
 from hakmem_tools.model.profile_views import Row, amounts_by_stack, quality, total
 
 _VIEWS = ("live", "cumulative", "freed", "temporary", "leaks")
@@ -42,10 +43,10 @@ def estimate_fields(name: str, estimate: Estimate | None) -> dict[str, Any]:
 def stack_records(profile: Profile, during: Moment = WHOLE) -> list[dict[str, Any]]:
     """A record for each stack with samples, those with most live bytes first."""
     of_view = amounts_by_stack(profile, _VIEWS, during)
-    caused = _caused(profile, during)
+    joined = joins(profile, during)
     details = _details(profile, during)
     stacks = dict.fromkeys(stack for amounts in of_view.values() for stack in amounts)
-    stacks.update(dict.fromkeys(caused))
+    stacks.update(dict.fromkeys(joined))
 
     # A site may well hold bytes without one of them having been sampled.
     unseen = unseen_bytes(profile.header.sample_bytes)
@@ -68,7 +69,7 @@ def stack_records(profile: Profile, during: Moment = WHOLE) -> list[dict[str, An
             **estimate_fields("leak", estimate("leaks", stack_id)),
             "truncated": stack is None or stack.truncated,
             "served": details.get(stack_id, []),
-            "caused": caused.get(stack_id, {}),
+            **_effect_fields(joined.get(stack_id)),
             "pid": profile.header.pid,
         }
 
@@ -128,14 +129,14 @@ def summary_record(
     }
 
 
-def _caused(profile: Profile, during: Moment) -> dict[int, dict[str, int]]:
-    """Stack -> what it made the kernel do -> how often."""
-    found: dict[int, dict[str, int]] = {}
-    for row in profile.caused(during):
-        counts = found.setdefault(row.stack, {})
-        word = CAUSES.get(row.cause, f"cause {row.cause}")
-        counts[word] = counts.get(word, 0) + row.count
-    return found
+def _effect_fields(join: Join | None) -> dict[str, Any]:
+    """What a stack made the kernel do: counts, bytes and nanoseconds by its word."""
+    effects = {} if join is None else join.effects
+    return {
+        "caused": {word: effect.count for word, effect in effects.items()},
+        "caused_bytes": {word: e.size_bytes for word, e in effects.items() if e.size_bytes},
+        "caused_ns": {word: e.duration_ns for word, e in effects.items() if e.duration_ns},
+    }
 
 
 def _details(profile: Profile, during: Moment) -> dict[int, list[dict[str, Any]]]:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 PROFILE_SCHEMA_VERSION = 1
-#: Sizes are below 2^64 bytes.
-MOST_BUCKETS = 252
+#: Sizes are below 2^62 bytes.
+MOST_BUCKETS = 244
 
 #: What a stack made the kernel do, by the code in Caused.
 CAUSES = {0: "page_fault", 1: "madvise", 2: "mmap", 3: "munmap"}

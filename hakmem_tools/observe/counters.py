@@ -18,6 +18,7 @@ from hakmem_tools.observe.page import (
     KnobSetting,
     Layout,
     PageError,
+    PageReader,
     SizeClass,
     Tally,
     read_classes,
@@ -129,6 +130,11 @@ class CountersSource:
         """Where the page was found, as a path; "" when it is read from memory."""
         way = self._page.found.way
         return "" if way == "memory" else f"/proc/{self.pid}/{way}"
+
+    @property
+    def page_reader(self) -> PageReader:
+        """The page's bytes, for readers of what this source does not tell."""
+        return self._page.reader
 
     @property
     def control_offset(self) -> int:

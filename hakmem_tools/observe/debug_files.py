@@ -9,6 +9,7 @@ first and in ours second; it counts only with the same build-id or the right CRC
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 
@@ -151,6 +152,8 @@ def _crc(path: str) -> int:
     value = 0
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no plain file")  # the target may have laid a device there
         while piece := file.read(_PIECE):
             value = zlib.crc32(piece, value)
     return value

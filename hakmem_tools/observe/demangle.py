@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Callable, Iterable
 
 _MANGLED = re.compile(r"_?_[ZR][A-Za-z0-9_.$]{1,8000}\Z")
+#: What tells two builds of a Rust crate apart: ::h and 16 digits at the end, or [digits].
+_RUST_HASH = re.compile(r"::h[0-9a-f]{16}\Z|(?<=\w)\[[0-9a-f]{1,16}\]")
 _SECONDS = 10
 
 Run = Callable[[str], str]
@@ -34,7 +36,8 @@ def demangle(names: Iterable[str], run: Run | None = None) -> dict[str, str]:
     if mangled:
         lines = (run or _filtered)("\n".join(mangled) + "\n").splitlines()
         if len(lines) == len(mangled):
-            shown.update((name, line) for name, line in zip(mangled, lines, strict=True) if line)
+            pairs = zip(mangled, lines, strict=True)
+            shown.update((name, _RUST_HASH.sub("", line)) for name, line in pairs if line)
     return shown
 
 

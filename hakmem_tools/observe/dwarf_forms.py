@@ -32,7 +32,7 @@ _FIXED = {
 }
 _OFFSETS = frozenset((0x0E, 0x17, 0x1F, 0x1D, 0x1F20, 0x1F21))
 _ULEB = frozenset((0x0F, 0x15, 0x1A, 0x1B, 0x22, 0x23, 0x1F01, 0x1F02))
-_SLEB = 0x0D
+_SLEB, _EXPRLOC = 0x0D, 0x18
 _BLOCKS = {0x0A: 1, 0x03: 2, 0x04: 4, 0x09: 0, 0x18: 0}  # bytes of the length; 0: uleb
 
 _MOST_ABBREVIATIONS = 1 << 20
@@ -136,7 +136,7 @@ class Widths:
 class Abbreviation:
     """The shape of an entry: tag, attributes, and how to walk over one."""
 
-    __slots__ = ("attributes", "has_children", "has_code", "sibling", "steps", "tag")
+    __slots__ = ("attributes", "fixed", "has_children", "has_code", "sibling", "steps", "tag")
 
     def __init__(
         self, tag: int, has_children: bool, attributes: list[tuple[int, int, int]], widths: Widths
@@ -147,6 +147,8 @@ class Abbreviation:
         names = [name for name, _, _ in attributes]
         self.has_code = LOW_PC in names or RANGES in names
         self.steps = _steps([form for _, form, _ in attributes], widths)
+        #: Bytes of an entry of one size, or -1; most are, and need no loop.
+        self.fixed = 0 if not self.steps else self.steps[0] if len(self.steps) == 1 else -1
         self.sibling: tuple[list[int], int] | None = None
         if has_children and SIBLING in names:
             index = names.index(SIBLING)
@@ -154,13 +156,33 @@ class Abbreviation:
             self.sibling = (_steps(before, widths), attributes[index][1])
 
 
+#: A step over one LEB128 number.
+STEP_LEB = -1
+
+
+def walk_over(data: Data, at: int, steps: list[int], widths: Widths) -> int:
+    """Where attributes end that take these steps."""
+    for step in steps:
+        if step >= 0:
+            at += step
+        elif step == STEP_LEB:
+            while data[at] > 0x7F:
+                at += 1
+            at += 1
+        elif step == -_EXPRLOC and data[at] < 0x80:
+            at += 1 + data[at]
+        else:
+            at = widths.skip(data, at, -step)
+    return at
+
+
 def _steps(forms: list[int], widths: Widths) -> list[int]:
-    """Positive: bytes to move on; negative: a form whose own bytes say how far."""
+    """Positive: bytes to move on; STEP_LEB; negative: a form whose own bytes say how far."""
     steps: list[int] = []
     for form in forms:
         size = widths.of(form)
         if size is None:
-            steps.append(-form)
+            steps.append(STEP_LEB if form in _ULEB or form == _SLEB else -form)
         elif steps and steps[-1] >= 0:
             steps[-1] += size
         else:
@@ -175,14 +197,14 @@ class Abbreviations:
         self._data = data
         self._at = at
         self._widths = widths
-        self._known: dict[int, Abbreviation] = {}
+        self.known: dict[int, Abbreviation] = {}  # those that were read
 
     def get(self, code: int) -> Abbreviation:
         """Raises ValueError for a code that the table does not have."""
-        while code not in self._known:
-            if len(self._known) > _MOST_ABBREVIATIONS or not self._read_next():
+        while code not in self.known:
+            if len(self.known) > _MOST_ABBREVIATIONS or not self._read_next():
                 raise ValueError(f"no abbreviation {code}")
-        return self._known[code]
+        return self.known[code]
 
     def _read_next(self) -> bool:
         data = self._data
@@ -203,5 +225,5 @@ class Abbreviations:
                 break
             attributes.append((name, form, implicit))
         self._at = at
-        self._known.setdefault(code, Abbreviation(tag, children, attributes, self._widths))
+        self.known.setdefault(code, Abbreviation(tag, children, attributes, self._widths))
         return True

@@ -12,7 +12,15 @@ import bisect
 from collections.abc import Iterator, Mapping
 
 from hakmem_tools.observe import dwarf_forms as f
-from hakmem_tools.observe.dwarf_forms import Abbreviations, Data, Widths, number, text, uleb
+from hakmem_tools.observe.dwarf_forms import (
+    Abbreviations,
+    Data,
+    Widths,
+    number,
+    text,
+    uleb,
+    walk_over,
+)
 
 Attributes = dict[int, tuple[int, int]]  # name -> form, value
 Range = tuple[int, int]
@@ -141,36 +149,43 @@ class Unit:
 
     def walk(self, root: int, into: tuple[int, ...] | None) -> Iterator[tuple[int, int, bool]]:
         """(offset, tag, has code) of the entries below one; enters those of a tag in `into`."""
-        data, end, get = self._info.section(".debug_info"), self.end, self.abbreviations.get
-        skip = self.widths.skip
+        data, end, widths = self._info.section(".debug_info"), self.end, self.widths
+        table = self.abbreviations
+        known, get = table.known, table.get
         code, at = uleb(data, root)
         shape = get(code)
-        for step in shape.steps:
-            at = at + step if step >= 0 else skip(data, at, -step)
+        at = walk_over(data, at, shape.steps, widths)
         if not shape.has_children:
             return
         depth, passed_over = 1, 0  # passed_over: levels of a subtree that nobody wants
+        # A unit has some hundred thousand entries: no call for one where none is needed.
         while depth and at < end:
             start = at
-            code, at = uleb(data, at)
+            code = data[at]
+            at += 1
+            if code > 0x7F:
+                code, at = uleb(data, start)
             if code == 0:
                 if passed_over:
                     passed_over -= 1
                 else:
                     depth -= 1
                 continue
-            shape = get(code)
-            wanted = not passed_over
-            if wanted:
+            shape = known.get(code) or get(code)
+            if passed_over:
+                enter = False
+            else:
                 yield start, shape.tag, shape.has_code
-            enter = wanted and (into is None or shape.tag in into)
+                enter = into is None or shape.tag in into
             if shape.sibling is not None and not enter:
                 at = self._sibling(data, at, *shape.sibling)
                 if at <= start:
                     raise ValueError("a sibling that lies before its entry")
                 continue
-            for step in shape.steps:
-                at = at + step if step >= 0 else skip(data, at, -step)
+            if shape.fixed >= 0:
+                at += shape.fixed
+            else:
+                at = walk_over(data, at, shape.steps, widths)
             if shape.has_children:
                 if enter:
                     depth += 1
@@ -178,8 +193,7 @@ class Unit:
                     passed_over += 1
 
     def _sibling(self, data: Data, at: int, steps: list[int], form: int) -> int:
-        for step in steps:
-            at = at + step if step >= 0 else self.widths.skip(data, at, -step)
+        at = walk_over(data, at, steps, self.widths)
         value, _, form = self.widths.read(data, at, form)
         return value + self.start if form in f.FORMS_UNIT_REF else value
 

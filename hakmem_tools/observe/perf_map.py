@@ -10,7 +10,7 @@ import bisect
 import os
 import stat
 
-_MOST_BYTES = 256 << 20
+_MOST_BYTES = 64 << 20
 _MOST_NAME = 512
 
 

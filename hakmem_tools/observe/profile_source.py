@@ -24,8 +24,9 @@ class ProfileRequest(msgspec.Struct, frozen=True):
     """What is to be profiled, and how.
 
     `allocator` is "hakmem" (its own probes) or "any" (uprobes on the functions of whatever
-    allocator the process has). `sample_bytes` is the mean distance of two samples that "any"
-    draws; None: the default. `budget` is the share of the target's time that "any" may take.
+    allocator the process has). `sample_bytes` is the mean distance of two samples; None: the
+    process's own, or the default. `budget` is the share of the target's time that may be taken.
+    `way` is "bpf", "sites" (the counters page's table: one frame, no privilege), or "auto".
     """
 
     pid: int
@@ -35,6 +36,8 @@ class ProfileRequest(msgspec.Struct, frozen=True):
     faults: bool = True
     lib: str | None = None
     started: bool = False  # by us, and held before its first instruction
+    way: str = "auto"
+    no_bpf: str = ""  # why "sites" serves, in one sentence
 
 
 class ProfileSource(Protocol):

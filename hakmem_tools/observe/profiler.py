@@ -25,9 +25,11 @@ from hakmem_tools.model.profile_records import (
     Tick,
 )
 from hakmem_tools.observe.counters import CountersSource
+from hakmem_tools.observe.profile_header import complete_header, describe_process
 from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
 from hakmem_tools.observe.recording import ProfileWriter
-from hakmem_tools.observe.source import NoPage, NotPermitted, SourceUnavailable
+from hakmem_tools.observe.site_profile import SiteProfile
+from hakmem_tools.observe.source import SourceUnavailable, TargetError, TargetGone
 from hakmem_tools.observe.symbolise import Symboliser
 
 _BPF_MODULE = "hakmem_tools.observe.bpf.profile_open"
@@ -49,16 +51,30 @@ class Outcome(msgspec.Struct, frozen=True):
     missing: tuple[str, ...]
 
 
-def check_request(request: ProfileRequest) -> None:
-    """Raises SourceUnavailable for what can be told before anything starts."""
-    _bpf().check(request)
+def check_request(request: ProfileRequest) -> ProfileRequest:
+    """The request with the way that works here: BPF, or the counters page's table of sites.
+
+    Raises SourceUnavailable where only BPF would do.
+    """
+    if request.way != "auto":
+        return request
+    try:
+        _bpf().check(request)
+    except SourceUnavailable as reason:
+        if request.allocator != "hakmem":
+            raise
+        return msgspec.structs.replace(request, way="sites", no_bpf=str(reason))
+    return msgspec.structs.replace(request, way="bpf")
 
 
 def open_profile(request: ProfileRequest) -> ProfileSource:
     """The profile source of a process; close it. Raises SourceUnavailable, TargetError, TargetGone.
 
-    A program that is held before its first instruction may be released afterwards.
+    For BPF, a program that is held before its first instruction may be released afterwards.
     """
+    request = check_request(request)
+    if request.way == "sites":
+        return SiteProfile(CountersSource(request.pid), request.no_bpf)
     source: ProfileSource = _bpf().open_bpf_profile(request)
     return source
 
@@ -76,14 +92,13 @@ def complete_started(source: ProfileSource, ended: Callable[[], bool], patience_
     A program that ends or shows no page in time is described without.
     """
     deadline = time.monotonic() + patience_s
-    fresh: Header = _bpf().describe_process(
+    fresh = describe_process(
         source.header.pid, source.header.allocator, source.header.sample_bytes, source.header.source
     )
     header = msgspec.structs.replace(fresh, start_ns=source.header.start_ns)
     while True:
-        with suppress(NoPage, NotPermitted), CountersSource(header.pid) as page:
-            completed: Header = _bpf().complete_header(header, page)
-            return completed
+        with suppress(TargetError, TargetGone), CountersSource(header.pid) as page:
+            return complete_header(header, page)
         if ended() or time.monotonic() >= deadline:
             break
         time.sleep(0.002)

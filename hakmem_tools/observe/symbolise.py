@@ -215,13 +215,22 @@ def name_frames(
     Only places without embedded names are asked for, of the given stacks or of all. `live`:
     the recorded process is the one that now has its id.
     """
+
+    def is_named(place: tuple[int, int]) -> bool:
+        return any(frame.function for frame in profile.frames.get(place, ()))
+
     wanted: dict[tuple[int, int], None] = {}
     for stack_id in profile.stacks if stacks is None else stacks:
         stack = profile.stacks.get(stack_id)
         if stack is not None:
-            wanted.update(dict.fromkeys(p for p in stack.places() if p not in profile.frames))
+            wanted.update(dict.fromkeys(p for p in stack.places() if not is_named(p)))
     pid = profile.header.pid if live else None
     with Symboliser(profile.modules, pid=pid, cache_directory=cache_directory) as symboliser:
         found = symboliser.resolve(wanted)
+    found = {
+        place: frames
+        for place, frames in found.items()
+        if place not in profile.frames or any(frame.function for frame in frames)
+    }
     profile.frames.update(found)
     return [Symbols(module, offset, frames) for (module, offset), frames in found.items()]

@@ -199,8 +199,7 @@ def calibration_of(plan: Plan, trials: Sequence[Trial]) -> Calibration:
     """Judge the A/A blocks: spread, warm-up, and whether the reference agrees with itself."""
     runs = [t for t in trials if t.key.phase == Phase.CALIBRATE and t.ok]
     name = plan.metric.name
-    logs = [math.log(trial.metrics[name]) for trial in runs if trial.metrics.get(name, 0) > 0]
-    warmup = warmup_length(logs)
+    warmup = warmup_length(_centred_logs(runs, name))
     skipped = 2 * math.ceil((warmup or 0) / 2)  # whole blocks: a pair needs both its runs
     by_block: dict[int, list[float]] = {}
     for trial in runs:
@@ -224,6 +223,23 @@ def calibration_of(plan: Plan, trials: Sequence[Trial]) -> Calibration:
         interval=(math.expm1(low), math.expm1(high)), spread=spread(ratios), warmup_runs=warmup,
         ok=not reason, reason=reason,
     )  # fmt: skip
+
+
+def _centred_logs(runs: Sequence[Trial], name: str) -> list[float]:
+    """Logs of a metric in the order of the runs, each less its host's median: hosts differ."""
+    import numpy as np
+
+    logs: dict[str, list[float]] = {}
+    for trial in runs:
+        if trial.metrics.get(name, 0) > 0:
+            logs.setdefault(trial.host, []).append(math.log(trial.metrics[name]))
+    middles = {host: float(np.median(values)) if len(logs) > 1 else 0.0
+               for host, values in logs.items()}  # fmt: skip
+    return [
+        math.log(trial.metrics[name]) - middles[trial.host]
+        for trial in runs
+        if trial.metrics.get(name, 0) > 0
+    ]
 
 
 def arm_result(

@@ -25,6 +25,7 @@ from hakmem_tools.tune.analysis import (
     summaries,
 )
 from hakmem_tools.tune.catalogues import Verification
+from hakmem_tools.tune.hosts import disagreements
 from hakmem_tools.tune.machine import MachineState, inspect
 from hakmem_tools.tune.plan import Plan, block_order
 from hakmem_tools.tune.result import Calibration, SweepResult
@@ -108,12 +109,16 @@ class Experiment:
         if self.store.get("machine", MachineState) is None:
             self.store.put("machine", self._machine())
         if self.plan.setup and not self.store.get("setup_done", bool):
-            _set_up(self.plan)
+            set_up(self.plan)
             self.store.put("setup_done", True)
         if self.store.get("refused", dict[str, str]) is None:
             found = self._verify(self.plan)
             self.store.put("notes", found.notes)
             self.store.put("refused", found.refused)
+        self._check_arms()
+
+    def _check_arms(self) -> None:
+        """ExperimentError unless the reference and some other arm can be measured."""
         reason = self._refused.get(self.plan.reference.name)
         if reason:
             raise ExperimentError(f"reference {self.plan.reference.name}: {reason}")
@@ -138,7 +143,10 @@ class Experiment:
             self._check_reference()
         if self.store.get("horizon", int) is None:
             self.store.put("calibrated_at", self.store.seconds)
-            self.store.put("horizon", horizon_of(self.plan, self._calibration()))
+            self.store.put("horizon", self._planned_horizon())
+
+    def _planned_horizon(self) -> int:
+        return horizon_of(self.plan, self._calibration())
 
     def _calibrating_too_long(self) -> bool:
         """Calibration may use a fifth of the time there is, beyond its first block."""
@@ -160,12 +168,9 @@ class Experiment:
         """Blocks until every arm is done, or blocks or time are used up."""
         horizon = self.store.get("horizon", int)
         while horizon is not None and not self.store.get("complete", bool):
+            over = self._look_when_due(horizon)
             active = self._active()
             blocks = self._blocks_done()
-            over = self._spent(blocks, horizon) >= 1.0
-            if active and (blocks >= MIN_BLOCKS or over):
-                self._look_if_due(blocks, horizon)
-                active = self._active()
             if not active or over:
                 self.store.put("complete", True)
             elif self._run_block(Phase.MEASURE, blocks, active) is False:
@@ -194,6 +199,14 @@ class Experiment:
             left = max(self.plan.limits.max_time - before, 1e-9)
             fraction = max(fraction, (self.store.seconds - before) / left)
         return min(fraction, 1.0)
+
+    def _look_when_due(self, horizon: int) -> bool:
+        """Take a look if there is something to see; whether blocks or time are used up."""
+        blocks = self._blocks_done()
+        over = self._spent(blocks, horizon) >= 1.0
+        if self._active() and (blocks >= MIN_BLOCKS or over):
+            self._look_if_due(blocks, horizon)
+        return over
 
     def _look_if_due(self, blocks: int, horizon: int) -> None:
         looks = self._follower.monitor.looks
@@ -290,6 +303,7 @@ def result_of(store: Store, follower: Follower | None = None) -> SweepResult:
     warnings = [*state.warnings, *(store.get("notes", list[str]) or ())]
     if not calibration.ok and calibration.reason:
         warnings.append(f"A/A: {calibration.reason}")
+    warnings += disagreements(plan, trials, blocks)
     looks = follower.monitor.looks
     return SweepResult(
         title=plan.title,
@@ -335,8 +349,8 @@ def _rules_text(plan: Plan) -> str:
     )
 
 
-def _set_up(plan: Plan) -> None:
-    """Run the setup once; what it prints goes to stderr, since stdout is for results."""
+def set_up(plan: Plan) -> None:
+    """Run the setup; what it prints goes to stderr, since stdout is for results."""
     try:
         done = subprocess.run(plan.setup, cwd=plan.cwd, stdout=2, check=False)
     except OSError as error:

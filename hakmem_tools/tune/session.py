@@ -158,7 +158,7 @@ def run(
         opened(store)
         # The file's own plan counts: a sweep that is taken up again keeps its limits and seed.
         plan = store.plan
-        counters = library if _uses_libhakmem(plan, base) else None
+        counters = library if uses_libhakmem(plan, base) else None
         with Runner(plan, base=base, counters=counters) as runner:
             running(runner)
             experiment = Experiment(
@@ -175,7 +175,7 @@ def run(
         return result, store.path
 
 
-def _uses_libhakmem(plan: Plan, base: Mapping[str, str]) -> bool:
+def uses_libhakmem(plan: Plan, base: Mapping[str, str]) -> bool:
     """Whether some arm runs under libhakmem, so that its counters are worth looking for."""
     arms = (*plan.arms, Arm("", {}))
     preloads = [{**base, **plan.env, **arm.env}.get("LD_PRELOAD", "") for arm in arms]

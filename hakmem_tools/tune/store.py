@@ -162,17 +162,24 @@ class Store:
     def add_trial(self, trial: Trial, seconds: float = 0.0) -> bool:
         """Write one finished run and the time it took; False if that run is there already."""
         with self._writing() as connection:
-            cursor = connection.execute(
-                "insert or ignore into trial values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (trial.key.phase, trial.key.block, trial.key.position, trial.arm, trial.host,
-                 trial.status, trial.started_ns, trial.exit_code, trial.detail,
-                 _text(trial.metrics), _text(trial.missing),
-                 _text([(round(one.seconds, 4), one.bytes) for one in trial.rss])),
-            )  # fmt: skip
-            added = cursor.rowcount == 1
+            added = self._insert(connection, trial)
             if added:
                 self._set("seconds", self.seconds + seconds)
         return added
+
+    def add_block_trials(self, block: Block, trials: list[Trial], seconds: float) -> bool:
+        """Write all runs of a block, or none if it has some already; their host becomes its own."""
+        with self._writing() as connection:
+            if self.done_positions(block.phase, block.number):
+                return False
+            connection.execute(
+                "update block set host = ? where phase = ? and block = ?",
+                (trials[0].host, block.phase, block.number),
+            )
+            for trial in trials:
+                self._insert(connection, trial)
+            self._set("seconds", self.seconds + seconds)
+        return True
 
     def trials(self, phase: Phase | None = None) -> list[Trial]:
         """Every finished run, failed ones too, in the order of the plan."""
@@ -247,6 +254,16 @@ class Store:
                 self._set("merged", True)
                 self._set("seconds", self.seconds + other.seconds)
         return added
+
+    def _insert(self, connection: sqlite3.Connection, trial: Trial) -> bool:
+        cursor = connection.execute(
+            "insert or ignore into trial values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (trial.key.phase, trial.key.block, trial.key.position, trial.arm, trial.host,
+             trial.status, trial.started_ns, trial.exit_code, trial.detail,
+             _text(trial.metrics), _text(trial.missing),
+             _text([(round(one.seconds, 4), one.bytes) for one in trial.rss])),
+        )  # fmt: skip
+        return cursor.rowcount == 1
 
     def _complete(self, phase: str, block: int, arms: str) -> bool:
         return len(self._rows(phase, block)) == len(msgspec.json.decode(arms))

@@ -241,7 +241,8 @@ static void take_env(const struct knob *knob, int index, const char *variable)
     double value = 0;
     int error = parse_value(knob, text, &value);
     if (error == -EINVAL) {
-        complain(knob, variable, text, ": not understood; allowed is ", value_of(knob, slot->value));
+        complain(knob, variable, text, ": not understood; allowed is ",
+                 value_of(knob, slot->value));
         slot->flags |= 1;
         return;
     }
@@ -262,7 +263,8 @@ static void take_env(const struct knob *knob, int index, const char *variable)
 
 static int is_ours(const char *variable)
 {
-    return hak_text_equal_n(variable, "HAKMEM_", 7) || hak_text_equal_n(variable, "HAKO_HAKMEM_", 12);
+    return hak_text_equal_n(variable, "HAKMEM_", 7) ||
+           hak_text_equal_n(variable, "HAKO_HAKMEM_", 12);
 }
 
 static void take_alias(const struct knob *knob, int index, const char *variable, int opposite)

@@ -41,7 +41,8 @@ enum hak_class_word {
 };
 
 _Static_assert(HAK_SCALAR_COUNT <= HAK_SCALAR_WORDS, "more scalars than words");
-_Static_assert(HAK_CLASS_front_pops % 2 == 0 && HAK_CLASS_front_pushes % 2 == 0, "pairs are aligned");
+_Static_assert(HAK_CLASS_front_pops % 2 == 0 && HAK_CLASS_front_pushes % 2 == 0,
+               "pairs are aligned");
 _Static_assert(HAK_CLASS_WORDS_USED <= HAK_CLASS_WORDS, "a class record is full");
 
 struct hak_block {

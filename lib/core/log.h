@@ -35,4 +35,7 @@ void hak_log_follow_knobs(void);
 /* One event happened; `probe` is its number in the table. Keeps errno. */
 void hak_log_event(uint64_t a, uint64_t b, uint64_t c, uint64_t d, unsigned probe);
 
+/* Writes the last events out; safe in a signal handler. */
+void hak_log_dump_ring(void);
+
 #endif

@@ -2,6 +2,7 @@
 #include "front/deal.h"
 
 #include "core/config.h"
+#include "front/control.h"
 #include "learn/signature.h"
 #include "os/os.h"
 #include "slab/sizeclass.h"
@@ -20,9 +21,17 @@ static struct {
     uint64_t read; /* the reader's */
 } ring;
 
+/* What is left of the window's allowance. */
+static struct {
+    uint64_t last; /* number of the last measurement that it pays for */
+    uint64_t spent_ns, most_ns;
+} allowance;
+
 _Static_assert(HAK_DEAL_SIZES == HAK_SIGNATURE_BINS, "one count per bin");
 uint64_t hak_deal_big_sizes[HAK_DEAL_SIZES];
+#ifndef HAK_WITHOUT_LEARNING
 int hak_deal_counts_sizes;
+#endif
 
 void hak_deal_count_size(size_t bytes)
 {
@@ -113,15 +122,44 @@ struct hak_deal hak_deal_block(size_t bytes, int big)
     return deal; /* of a time when other arms were in play */
 }
 
+void hak_deal_open(uint64_t most_operations, uint64_t most_ns)
+{
+    hak_store_relaxed(&allowance.most_ns, most_ns);
+    hak_store_relaxed(&allowance.spent_ns, 0);
+    hak_store_relaxed(&allowance.last, hak_load_relaxed(&ring.next) + most_operations);
+}
+
+/* Somebody else may be publishing: then a later operation pauses it. */
+static HAK_COLD void pause_dealing(void)
+{
+    if (!hak_publish_begin())
+        return;
+    for (unsigned arm = 0; arm < HAK_ARMS; arm++)
+        hak_policy_learned.deal_upto[arm] = 0;
+    hak_publish_end();
+}
+
+static void spend(uint64_t number, uint64_t ns)
+{
+    uint64_t spent = hak_add_relaxed(&allowance.spent_ns, ns) + ns;
+    if (number >= hak_load_relaxed(&allowance.last) ||
+        spent >= hak_load_relaxed(&allowance.most_ns))
+        pause_dealing();
+}
+
 void hak_deal_done(const struct hak_deal *deal)
 {
     if (deal->start_ns == 0)
         return;
+    int saved = errno;
     uint64_t ns = (hak_os_now_ns() - deal->start_ns) & NS_MASK;
-    uint64_t *place = &ring.places[hak_add_relaxed(&ring.next, 1) % PLACES], empty = 0;
+    uint64_t number = hak_add_relaxed(&ring.next, 1);
+    uint64_t *place = &ring.places[number % PLACES], empty = 0;
     uint64_t word = TAKEN | (uint64_t)deal->arm << ARM_SHIFT | ns;
     if (!hak_cas_acq_rel(place, &empty, word))
         hak_add_relaxed(&ring.lost, 1);
+    spend(number, ns);
+    errno = saved;
 }
 
 unsigned hak_deal_class(size_t bytes)

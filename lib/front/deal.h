@@ -36,6 +36,10 @@ struct hak_deal hak_deal_block(size_t bytes, int big);
 /* The operation is done: its time is written down. Keeps errno. */
 void hak_deal_done(const struct hak_deal *deal);
 
+/* In the coming window, so many operations are measured and so much time is spent on them at
+ * most; then dealing pauses: requests go by the class table until the learner deals again. */
+void hak_deal_open(uint64_t most_operations, uint64_t most_ns);
+
 /* The class that serves a request when no threshold sends it to Big. */
 unsigned hak_deal_class(size_t bytes);
 
@@ -47,7 +51,11 @@ uint64_t hak_deal_lost(void);
 /* Big requests by size, for the signature: counted while a learner runs. */
 #define HAK_DEAL_SIZES 24
 extern uint64_t hak_deal_big_sizes[HAK_DEAL_SIZES];
+#ifdef HAK_WITHOUT_LEARNING
+enum { hak_deal_counts_sizes = 0 };
+#else
 extern int hak_deal_counts_sizes;
+#endif
 void hak_deal_count_size(size_t bytes);
 
 #endif

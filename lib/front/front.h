@@ -56,6 +56,9 @@ void hak_front_put_back(unsigned class, void *block); /* one that has just been 
 void hak_front_count_direct(unsigned class); /* an allocation that came past the lists */
 void hak_front_empty_all(void);
 
+/* front/report: takes SIGUSR2 when the ring of events is kept. */
+void hak_report_start(void);
+
 /* front/tick: called once in many slow paths. */
 void hak_tick(void);
 /* The system has refused memory: gives back what no block is in. Returns the bytes. */

@@ -34,6 +34,8 @@ static struct {
     uint32_t started;     /* the thread is there, or was refused */
     uint32_t ready;       /* learner holds a state; a forked child goes on from it */
     struct hak_learner learner;
+    struct hak_trials trials;
+    uint32_t shown[HAK_TRIALS]; /* values that were put in force last */
 } learning;
 
 /* ---- shown to others ---------------------------------------------------------------- */
@@ -60,7 +62,7 @@ static void show_learner(const struct hak_learner *l)
     show(HAK_SCALAR_learn_rolled_back, life->rolled_back);
     for (uint32_t arm = 0; arm < HAK_LEARNER_ARMS; arm++) {
         show(HAK_SCALAR_elo_rating_0 + arm, (uint64_t)(l->tuner.elo.rating[arm] + 0.5));
-        show(HAK_SCALAR_arm_p99_0 + arm, l->cost_ns[arm]);
+        show(HAK_SCALAR_arm_p99_0 + arm, l->p99_ns[arm]);
     }
 }
 
@@ -87,6 +89,46 @@ static struct hak_learner_config configured(void)
     return config;
 }
 
+/* The extra class is worth a try where classes are far apart, or where a size was given for it. */
+static void begin_trials(struct hak_trials *trials)
+{
+    struct hak_trials_config config = hak_trials_config_default();
+    uint32_t dyn1 = (uint32_t)hak_knob(mid_dyn1);
+    const uint32_t start[HAK_TRIALS] = {(uint32_t)(hak_knob_float(w_max_mid) * 1000 + 0.5),
+                                        (uint32_t)(hak_knob_float(w_max_large) * 1000 + 0.5), dyn1};
+    if (dyn1 != 0)
+        config.value[HAK_TRIAL_DYN1][1] = dyn1;
+    else if (hak_knob(tiny_geometry) == HAK_GEOMETRY_FINE)
+        config.rungs[HAK_TRIAL_DYN1] = 1;
+    config.min_requests = (uint64_t)hak_knob(learn_min_samples);
+    hak_trials_init(trials, &config, start);
+}
+
+static int64_t bits_of_permille(uint32_t permille)
+{
+    double value = permille / 1000.0;
+    int64_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* A value that a tool has set since is the tool's. Under hak_publish_begin(). */
+static uint32_t put_trials_in_force(const struct hak_trials *t)
+{
+    const uint32_t knobs[HAK_TRIALS] = {HAK_KNOB_w_max_mid, HAK_KNOB_w_max_large,
+                                        HAK_KNOB_mid_dyn1};
+    uint32_t changes = 0;
+    for (uint32_t i = 0; i < HAK_TRIALS; i++) {
+        uint32_t value = hak_trials_value(t, (enum hak_trial)i);
+        int64_t bits = i == HAK_TRIAL_DYN1 ? (int64_t)value : bits_of_permille(value);
+        if (learning.shown[i] == value)
+            continue;
+        learning.shown[i] = value;
+        changes += hak_config_set(knobs[i], bits) == 0;
+    }
+    return changes;
+}
+
 static void follow_live_knobs(struct hak_learner *l)
 {
     l->config.tuner.min_samples = (uint64_t)hak_knob(learn_min_samples);
@@ -101,6 +143,9 @@ static void begin(struct hak_learner *l)
                      HAK_LIFECYCLE_LEARN, hak_classes.tiny_count, (uint32_t)hak_knob(front_cap),
                      hak_os_now_ns());
     hak_window_begin();
+    begin_trials(&learning.trials);
+    for (uint32_t i = 0; i < HAK_TRIALS; i++)
+        learning.shown[i] = hak_trials_value(&learning.trials, (enum hak_trial)i);
 }
 
 static void take_samples(struct hak_learner *l)
@@ -135,6 +180,7 @@ static int put_in_force(const struct hak_learner *l, uint32_t changes)
     uint32_t upto[HAK_LEARNER_ARMS];
     uint64_t threshold = hak_tuner_threshold_bytes(l->tuner.lifecycle.incumbent);
     hak_learner_deal(l, upto);
+    changes += put_trials_in_force(&learning.trials);
     for (uint32_t arm = 0; arm < HAK_LEARNER_ARMS; arm++) {
         changes += hak_policy_learned.deal_upto[arm] != upto[arm];
         hak_policy_learned.deal_upto[arm] = upto[arm];
@@ -152,8 +198,19 @@ static int put_in_force(const struct hak_learner *l, uint32_t changes)
     return changes != 0;
 }
 
+/* Measurements of a window, in least samples: enough for every arm now and then. */
+#define OPERATIONS_PER_LEAST 16
+
+static void open_dealing(void)
+{
+    double window_ns = (double)hak_knob(learn_window_ms) * 1e6;
+    hak_deal_open((uint64_t)hak_knob(learn_min_samples) * OPERATIONS_PER_LEAST,
+                  (uint64_t)(window_ns * hak_knob_float(learn_share)));
+}
+
 static void publish(const struct hak_learner *l, uint32_t changes)
 {
+    open_dealing();
     while (!hak_publish_begin()) /* a tool's request: microseconds */
         sched_yield();
     if (put_in_force(l, changes))
@@ -172,6 +229,9 @@ static void work_window(struct hak_learner *l)
     uint32_t threads = hak_window_end(fronts, &sizes);
     struct hak_lifecycle_event event = hak_learner_window(l, now_ns, &sizes);
     uint32_t moves = hak_learner_fronts(l, now_ns, fronts, threads);
+    struct hak_trial_window mid, large;
+    hak_window_pools(&mid, &large);
+    hak_trials_window(&learning.trials, now_ns, &mid, &large);
     uint32_t caps = hak_window_move_caps(&l->config);
     hak_gauge_add(front_moves, moves);
     hak_gauge_add(cap_moves, caps);
@@ -268,8 +328,12 @@ void hak_learning_start(void)
     if (hak_knob(learn) != HAK_LEARN_LEARN || hak_load_relaxed(&learning.started) ||
         hak_exchange_acq_rel(&learning.started, 1))
         return;
+#ifndef HAK_WITHOUT_LEARNING
     hak_deal_counts_sizes = 1;
     start_thread(); /* refused: the policy stands as it is */
+#else
+    (void)start_thread;
+#endif
 }
 
 /* Programs that have threads of their own find it there from the start. */

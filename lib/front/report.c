@@ -1,11 +1,16 @@
 /*
  * report.c - HAKMEM_STATS=counters: the counters as text on stderr when the process ends.
- * What is 0 is left out. Reads all blocks; others may still be counting.
+ * What is 0 is left out. Reads all blocks; others may still be counting. Also the signal that
+ * dumps the ring of events.
  */
+#define _GNU_SOURCE
 #include "front/front.h"
+
+#include <signal.h>
 
 #include "base/text.h"
 #include "core/config.h"
+#include "core/log.h"
 #include "os/page.h"
 
 static const char *const scalar_names[] = {
@@ -88,4 +93,20 @@ __attribute__((destructor)) static void report_at_exit(void)
     report_scalars();
     for (unsigned class = 0; class < hak_classes.count; class++)
         report_class(class);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+    hak_log_dump_ring();
+}
+
+/* A program with a handler of its own keeps it, whether it comes first or later. */
+void hak_report_start(void)
+{
+    struct sigaction there;
+    struct sigaction ours = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    if (hak_knob(trace_ring) && sigaction(SIGUSR2, NULL, &there) == 0 &&
+        there.sa_handler == SIG_DFL)
+        sigaction(SIGUSR2, &ours, NULL);
 }

@@ -7,11 +7,14 @@
 #include <string.h>
 
 #include "core/codes.h"
+#include "core/config.h"
 #include "core/probe.h"
 #include "front/control.h"
 #include "front/deal.h"
+#include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
+#include "os/os.h"
 #include "slab/legacy.h"
 
 /* A look at the clock costs as much as a refill: one in so many is not felt. */
@@ -211,18 +214,37 @@ static void *alloc_above(struct hak_call *call, int *zeroed)
     return block;
 }
 
+/* Blocks that refills of the class have brought this thread. */
+static uint64_t refilled(unsigned class)
+{
+    const struct hak_block *block = hak_front.block;
+    return block != NULL ? hak_load_relaxed(&block->class[class][HAK_CLASS_refilled]) : 0;
+}
+
+/* A refill stands for the requests that it will serve. */
+static HAK_NOINLINE void note_site(const void *block, const struct hak_call *call, unsigned class,
+                                   uint64_t before)
+{
+    uint64_t brought = refilled(class) - before;
+    hak_sites_note_slow(block, call->site, call->bytes, brought != 0 ? brought : 1,
+                        class == HAK_CLASS_NONE);
+}
+
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
     hak_library_start();
     unsigned class = hak_class_of(bytes);
     struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
+    uint64_t before = hak_sites_on ? refilled(class) : 0;
     void *block;
     do {
         *zeroed = 0;
         block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
                                         : alloc_class(class, &call, zeroed);
     } while (hak_unlikely(block == NULL) && may_try_again(bytes));
+    if (hak_unlikely(hak_sites_on) && block != NULL)
+        note_site(block, &call, class, before);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
@@ -301,10 +323,13 @@ static void free_single(struct hak_front *front, unsigned class, void *block)
     give_back(front, class, block, 1);
 }
 
+/* Nothing is ever read from such an address. HAKMEM_SAFE_FREE asks the kernel, so that the event
+ * tells a wild pointer (got 0) from somebody else's memory (got 1). */
 static HAK_COLD void free_foreign(void *block)
 {
     hak_gauge_add(foreign_frees, 1);
-    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, 0, 0);
+    int is_mapped = hak_knob(safe_free) && hak_os_is_mapped(block);
+    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, (uint64_t)is_mapped, 0);
 }
 
 static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void *block)
@@ -332,6 +357,8 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
 
 static void free_big(void *block)
 {
+    if (hak_sites_on)
+        hak_sites_forget(block);
     hak_sample_forget(block); /* first: its address may be another's at once */
     if (hak_big_free(block) != 0)
         free_foreign(block);

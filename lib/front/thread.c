@@ -13,6 +13,7 @@
 #include "core/config.h"
 #include "front/control.h"
 #include "front/learning.h"
+#include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "os/lock.h"
@@ -64,8 +65,10 @@ static void start_library(void)
                       (size_t)hak_knob(mmap_threshold));
     hak_zone_start();
     start_page();
+    hak_sites_start();
     hak_control_start();
     hak_learning_show_rest();
+    hak_report_start();
     /* As early as can be: prepare handlers run last to first, so that other libraries'
      * may still allocate before ours takes the locks, and their child handlers after. */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
@@ -185,6 +188,7 @@ static void end_thread(void *round)
 static void fork_prepare(void)
 {
     hak_learning_fork_prepare();
+    hak_sites_fork_prepare();
     hak_lock_take(&threads.lock);
     hak_sample_fork_prepare();
     hak_pool_fork_prepare();
@@ -213,6 +217,7 @@ static void fork_done(int in_child)
 static void fork_parent(void)
 {
     fork_done(0);
+    hak_sites_fork_done(0);
     hak_learning_fork_done(0);
 }
 
@@ -223,6 +228,7 @@ static void fork_child(void)
     fork_done(1);
     hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
     hak_control_fork_child();
+    hak_sites_fork_done(1);
     hak_learning_fork_done(1);
 }
 

@@ -1,6 +1,6 @@
 /*
- * tick.c - what happens now and then, on somebody's slow path: idle memory goes back, and SuperSlabs
- * get their size.
+ * tick.c - what happens now and then, on somebody's slow path: idle memory goes back, and
+ * SuperSlabs get their size.
  *
  * There is no thread for it. A thread looks at the clock once in many slow paths, and one
  * of those that find the time come does the work. A process that does not allocate keeps

@@ -110,6 +110,32 @@ uint32_t hak_window_end(struct hak_ace_class_window *fronts, struct hak_signatur
     return threads;
 }
 
+static void fill_pools(struct hak_trial_window *window, unsigned first, unsigned end)
+{
+    *window = (struct hak_trial_window){0, 0, 0, 0};
+    for (unsigned c = first; c < end; c++) {
+        uint64_t misses = gained(c, HAK_CLASS_pool_misses);
+        window->requests += gained(c, HAK_CLASS_pool_hits) + misses;
+        window->misses += misses;
+        window->live_blocks += live_blocks(c);
+        window->mapped_bytes += now[c][HAK_CLASS_mapped_class_bytes];
+    }
+}
+
+void hak_window_pools(struct hak_trial_window *mid, struct hak_trial_window *large)
+{
+    fill_pools(mid, hak_classes.tiny_count, hak_classes.mid_count);
+    fill_pools(large, hak_classes.mid_count, hak_classes.regular_count);
+    /* What W_MAX turned away went to Big: neither tier's alone, so it counts for both. */
+    uint64_t turned_away = hak_load_relaxed(&hak_process_block->scalar[HAK_SCALAR_ace_threshold]);
+    static uint64_t turned_away_before;
+    mid->misses += turned_away - turned_away_before;
+    mid->requests += turned_away - turned_away_before;
+    large->misses += turned_away - turned_away_before;
+    large->requests += turned_away - turned_away_before;
+    turned_away_before = turned_away;
+}
+
 /* ---- caps --------------------------------------------------------------------------- */
 
 static struct hak_cap_config live_mid(const struct hak_cap_config *config)

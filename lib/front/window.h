@@ -6,6 +6,7 @@
 #define HAK_WINDOW_H
 
 #include "learn/learner.h"
+#include "learn/trials.h"
 
 /* From here on the first window runs. */
 void hak_window_begin(void);
@@ -13,6 +14,9 @@ void hak_window_begin(void);
 /* Ends a window: one entry per Tiny class, and the sizes that were asked for. Returns the
  * threads that count now. */
 uint32_t hak_window_end(struct hak_ace_class_window *fronts, struct hak_signature *sizes);
+
+/* What the pools of Mid and Large have shown in the window that hak_window_end() ended. */
+void hak_window_pools(struct hak_trial_window *mid, struct hak_trial_window *large);
 
 /* Moves the pools' caps by the window's hit rates; how many moved. The last call of a
  * window: the next one runs from here. */

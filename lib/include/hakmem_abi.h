@@ -83,6 +83,11 @@ struct hak_page_header {
     uint32_t mode;               /* index into the modes of the codes text */
     uint64_t policy_version;     /* of the policy snapshot in force */
     uint64_t control_offset;     /* struct hak_control, or 0 when it cannot be written */
+
+    uint64_t sites_offset;       /* struct hak_site[site_capacity], or 0: no table is kept */
+    uint32_t site_capacity;
+    uint32_t site_bytes;         /* sizeof(struct hak_site) of the writer */
+    uint64_t sites_lost;         /* requests of sites that found the table full */
 };
 
 /* One effective knob value. `value` is an integer, 0/1, the index of the choice, or
@@ -96,6 +101,24 @@ struct hak_knob_value {
 struct hak_class_info {
     uint32_t size_bytes;         /* stride of a block */
     uint32_t tier;               /* 0 tiny, 1 mid, 2 large */
+};
+
+#define HAK_SITE_SIZES 24
+
+/* What one call site has asked for. An unused record has site 0. */
+struct hak_site {
+    uint64_t site;               /* return address in the program */
+    uint64_t count;              /* requests; what slow paths saw stands for what they did not */
+    uint64_t bytes;              /* sum of their sizes */
+    uint64_t freed_count;        /* of those that were tracked to their free */
+    uint64_t freed_bytes;
+    uint64_t tracked_count;      /* requests that are tracked: live is tracked - freed */
+    uint64_t tracked_bytes;
+    uint64_t max_bytes;
+    uint32_t policy;             /* SITE_POLICY code, inferred from the rest */
+    uint32_t flags;              /* 1: count and bytes are estimates */
+    uint64_t sizes[HAK_SITE_SIZES]; /* requests by size: up to 16 bytes, 32, ... 32 KiB, below
+                                     * 64 KiB, from 64 KiB, 128 KiB, ... 64 MiB */
 };
 
 /* A request by a tool of the same user to change a live knob. The tool holds an flock on the

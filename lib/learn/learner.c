@@ -1,9 +1,9 @@
 /* One window of learning: see learner.h. */
 #include "learner.h"
 
-#include <math.h>
+#include "fmath.h"
 
-#define QUANTILE 0.99
+#define TAIL 0.99
 
 struct hak_learner_config hak_learner_config_default(void) {
     struct hak_learner_config config = {
@@ -22,14 +22,23 @@ struct hak_learner_config hak_learner_config_default(void) {
     return config;
 }
 
+static void forget(struct hak_learner *l, uint32_t arm) {
+    hak_p2_init(&l->p99[arm], TAIL);
+    hak_p2_init(&l->median[arm], 0.5);
+}
+
+static void forget_all(struct hak_learner *l) {
+    for (uint32_t arm = 0; arm < HAK_LEARNER_ARMS; arm++)
+        forget(l, arm);
+}
+
 void hak_learner_init(struct hak_learner *l, const struct hak_learner_config *config,
                       uint32_t start, enum hak_lifecycle_state state, uint32_t tiny_classes,
                       uint32_t start_slots, uint64_t now_ns) {
     *l = (struct hak_learner){.config = *config};
     hak_tuner_init(&l->tuner, &config->tuner, HAK_LEARNER_ARMS, start, state, now_ns);
     hak_ace_controller_init(&l->ace, &config->ace, tiny_classes, start_slots);
-    for (uint32_t arm = 0; arm < HAK_LEARNER_ARMS; arm++)
-        hak_p2_init(&l->p99[arm], QUANTILE);
+    forget_all(l);
 }
 
 uint32_t hak_learner_arm_of(uint64_t threshold_bytes) {
@@ -43,6 +52,7 @@ void hak_learner_sample(struct hak_learner *l, uint32_t arm, uint64_t ns) {
     if (arm >= HAK_LEARNER_ARMS)
         return;
     hak_p2_add(&l->p99[arm], (double)ns + 1); /* a cost is above 0 */
+    hak_p2_add(&l->median[arm], (double)ns + 1);
     l->samples++;
 }
 
@@ -61,15 +71,11 @@ static void observe(struct hak_learner *l, struct hak_tuner_observation *observe
         if (!enough(l, arm))
             continue;
         observed[arm].samples = l->p99[arm].count;
-        observed[arm].cost = hak_p2_value(&l->p99[arm]);
-        l->cost_ns[arm] = (uint64_t)observed[arm].cost;
-        hak_p2_init(&l->p99[arm], QUANTILE);
+        double p99 = hak_p2_value(&l->p99[arm]);
+        observed[arm].cost = hak_fmath_sqrt(p99 * hak_p2_value(&l->median[arm]));
+        l->p99_ns[arm] = (uint64_t)p99;
+        forget(l, arm);
     }
-}
-
-static void forget_samples(struct hak_learner *l) {
-    for (uint32_t arm = 0; arm < HAK_LEARNER_ARMS; arm++)
-        hak_p2_init(&l->p99[arm], QUANTILE);
 }
 
 struct hak_lifecycle_event hak_learner_window(struct hak_learner *l, uint64_t now_ns,
@@ -79,7 +85,7 @@ struct hak_lifecycle_event hak_learner_window(struct hak_learner *l, uint64_t no
     observe(l, observed);
     struct hak_lifecycle_event event = hak_tuner_window(&l->tuner, now_ns, observed, sizes);
     if (event.cause != HAK_LIFECYCLE_NOTHING)
-        forget_samples(l);
+        forget_all(l);
     return event;
 }
 

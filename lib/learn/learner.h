@@ -1,7 +1,10 @@
 /*
  * learner.h - one window of learning: what was measured goes in, what is to be in force
- * comes out. Puts the tuner of the mmap threshold (with p99 by P²), the cap rule of the
- * pools and the ACE controller of the fronts together.
+ * comes out. Puts the tuner of the mmap threshold and the ACE controller of the fronts together.
+ *
+ * What an arm costs is sqrt(median * p99) of its operations, both by P²: the slowest count as
+ * much as the usual ones, on a scale of ratios. The p99 alone cannot tell arms apart whose slowest
+ * operations are the same ones.
  *
  * Owned by the learner thread (front/learning.c), which alone may call it. No I/O, no
  * allocation; the clock is an argument.
@@ -35,7 +38,8 @@ struct hak_learner {
     struct hak_tuner tuner;
     struct hak_ace_controller ace;
     struct hak_p2 p99[HAK_LEARNER_ARMS];   /* of the operations since the arm was last judged */
-    uint64_t cost_ns[HAK_LEARNER_ARMS];    /* p99 when the arm was last judged; 0: never */
+    struct hak_p2 median[HAK_LEARNER_ARMS]; /* likewise */
+    uint64_t p99_ns[HAK_LEARNER_ARMS];    /* p99 when the arm was last judged; 0: never */
     uint64_t samples;                      /* measurements taken in, since init */
     uint64_t windows;
     uint32_t slow_turn;                    /* windows of the running slow step */

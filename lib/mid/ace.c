@@ -33,7 +33,8 @@ static int is_served(unsigned class)
 
 void hak_ace_failed(const struct hak_ace_request *request, unsigned reason)
 {
-    hak_count(&request->counts->scalar[HAK_SCALAR_ace_threshold + reason - HAK_ACE_FAIL_THRESHOLD], 1);
+    unsigned counter = HAK_SCALAR_ace_threshold + reason - HAK_ACE_FAIL_THRESHOLD;
+    hak_count(&request->counts->scalar[counter], 1);
     hak_probe_ace_fail(request->bytes, request->class, reason);
 }
 

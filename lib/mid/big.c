@@ -16,6 +16,8 @@ struct big_block {
     uintptr_t site;    /* return address of the call that asked for it */
 };
 
+int (*hak_big_lets_go)(uintptr_t site);
+
 /* Open addressing with linear probing; at most half full. */
 static struct {
     struct hak_lock lock;
@@ -283,7 +285,8 @@ static void settle(uint64_t now_ns)
 static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
 {
     uint64_t now_ns = hak_os_now_ns();
-    if (!hak_bigcache_put(block, bytes, site, now_ns))
+    int lets_go = hak_big_lets_go != NULL && hak_big_lets_go(site);
+    if (lets_go || !hak_bigcache_put(block, bytes, site, now_ns))
         batch_or_unmap(block, bytes, now_ns);
     settle(now_ns);
 }

@@ -138,7 +138,8 @@ int hak_span_resize(size_t unit, size_t units, size_t new_units)
     hak_lock_take(&spans.lock);
     if (new_units < units)
         give(chunk, index, mask_of((unsigned)(at + new_units), units - new_units));
-    else if (new_units > units && (chunk->used & mask_of((unsigned)(at + units), new_units - units)))
+    else if (new_units > units &&
+             (chunk->used & mask_of((unsigned)(at + units), new_units - units)))
         done = 0;
     else if (new_units > units)
         take_gap(chunk, (unsigned)(at + units), new_units - units, &zeroed);

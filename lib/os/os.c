@@ -91,6 +91,13 @@ uint64_t hak_os_random(void)
     return value;
 }
 
+int hak_os_is_mapped(const void *address)
+{
+    unsigned char resident;
+    uintptr_t page = (uintptr_t)address & ~(HAK_PAGE_BYTES - 1);
+    return mincore((void *)page, 1, &resident) == 0;
+}
+
 extern char **environ;
 
 #define EARLY_ENVIRONMENT_BYTES 16384

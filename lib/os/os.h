@@ -27,6 +27,7 @@ uint64_t hak_os_now_ns(void); /* CLOCK_MONOTONIC */
 size_t hak_os_address_space(void); /* RLIMIT_AS in bytes, or the largest size_t */
 unsigned hak_os_cpu_count(void);
 uint64_t hak_os_random(void); /* from the kernel; never blocks, falls back to the clock */
+int hak_os_is_mapped(const void *address); /* by mincore(2); nothing is read */
 /* Before libc has set `environ`, the environment is read from /proc into a static buffer. */
 char **hak_os_environment(void);
 

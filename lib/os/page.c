@@ -107,8 +107,10 @@ static int map_segment(size_t segment)
 
 /* ---- the head ----------------------------------------------------------- */
 
+#define SITE_CAPACITY 256
+
 struct head_plan {
-    size_t text_offsets[5], values, classes, control, bytes;
+    size_t text_offsets[5], values, classes, control, sites, bytes;
 };
 
 static const char *text_of(unsigned i)
@@ -137,6 +139,9 @@ static struct head_plan plan_head(uint32_t class_count)
         plan.text_offsets[i] = at;
         at += hak_text_length(text_of(i)) + 1;
     }
+    at = hak_align_up(at, HAK_PAGE_BYTES); /* memory that is not touched is not there */
+    plan.sites = hak_knob(sites) != HAK_SITES_OFF ? at : 0;
+    at += plan.sites != 0 ? SITE_CAPACITY * sizeof(struct hak_site) : 0;
     plan.bytes = hak_align_up(at, HAK_PAGE_BYTES);
     return plan;
 }
@@ -185,6 +190,9 @@ static void fill_head(struct hak_page_header *h, const struct head_plan *plan,
     h->blocks_used = 1;
     h->mode = (uint32_t)hak_knob(mode);
     h->control_offset = plan->control;
+    h->sites_offset = plan->sites;
+    h->site_capacity = plan->sites != 0 ? SITE_CAPACITY : 0;
+    h->site_bytes = sizeof(struct hak_site);
     copy_bytes((char *)h + plan->values, hak_config, sizeof hak_config);
     copy_bytes((char *)h + plan->classes, classes, class_count * sizeof *classes);
 }
@@ -312,6 +320,15 @@ void hak_page_refork(struct hak_block *own)
         if (block != NULL && block != own)
             hak_page_retire(block);
     }
+}
+
+struct hak_site *hak_page_sites(uint32_t *capacity, uint64_t **lost)
+{
+    if (page.header == NULL || page.header->sites_offset == 0)
+        return NULL;
+    *capacity = page.header->site_capacity;
+    *lost = &page.header->sites_lost;
+    return (struct hak_site *)((char *)page.header + page.header->sites_offset);
 }
 
 /* ---- changes ------------------------------------------------------------ */

@@ -33,6 +33,9 @@ void hak_page_refork(struct hak_block *own);
 /* Where tools put their requests; NULL without a page that they can see. */
 extern struct hak_control *hak_page_control;
 
+/* The table of call sites and the count of what found no room in it; NULL: none is kept. */
+struct hak_site *hak_page_sites(uint32_t *capacity, uint64_t **lost);
+
 /* Shows a changed knob or policy. */
 void hak_page_show_knob(uint32_t value_index);
 void hak_page_show_policy(uint64_t version);

@@ -54,8 +54,8 @@ HAK_INLINE uint32_t hak_unit_word(uint32_t tag, unsigned class)
 
 int hak_zone_start(void); /* 0 or -ENOMEM */
 
-/* Maps `units` units at a multiple of `align_units` (a power of two). Returns the first unit, or HAK_NO_UNIT: errno is ENOMEM when the OS
- * refused and ENOSPC when the zone is used up. */
+/* Maps `units` units at a multiple of `align_units` (a power of two). Returns the first unit, or
+ * HAK_NO_UNIT: errno is ENOMEM when the OS refused and ENOSPC when the zone is used up. */
 size_t hak_zone_take(size_t units, size_t align_units);
 /* Unmaps a range that hak_zone_take() gave; its map words must be 0 by now. */
 void hak_zone_give(size_t unit, size_t units);

@@ -97,7 +97,8 @@ static void set_state(size_t unit, enum hak_slot_state to, unsigned class)
     uint32_t *state = &hak_zone.state[unit];
     uint32_t word = hak_load_relaxed(state), next;
     do
-        next = (word & (HAK_SLOT_LISTED | HAK_SLOT_KNOCKED)) | hak_slot_word(to, class, hak_slot_index(word));
+        next = (word & (HAK_SLOT_LISTED | HAK_SLOT_KNOCKED)) |
+               hak_slot_word(to, class, hak_slot_index(word));
     while (!hak_cas_acq_rel(state, &word, next));
 }
 

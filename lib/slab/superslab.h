@@ -105,7 +105,8 @@ HAK_INLINE size_t hak_slab_unit(const struct hak_slab *slab)
 
 HAK_INLINE char *hak_slab_blocks(const struct hak_slab *slab)
 {
-    return hak_unit_address(hak_slab_unit(slab)) + (slab->index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0);
+    size_t header_bytes = slab->index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
+    return hak_unit_address(hak_slab_unit(slab)) + header_bytes;
 }
 
 /* ---- what one can do with them ------------------------------------------- */

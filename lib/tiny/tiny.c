@@ -352,7 +352,8 @@ static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, vo
         out->head = NULL;
         out->tail = block;
         out->count = 0;
-        out->room = (uint32_t)hak_max(hak_min(OUTBOX_BYTES / hak_classes.size[class], OUTBOX_BLOCKS), 1);
+        size_t fits = hak_min(OUTBOX_BYTES / hak_classes.size[class], OUTBOX_BLOCKS);
+        out->room = (uint32_t)hak_max(fits, 1);
     }
     *(void **)block = out->head;
     out->head = block;

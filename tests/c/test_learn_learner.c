@@ -148,9 +148,9 @@ static void few_operations_are_kept_until_they_are_enough(void) {
     struct world world = {0, ARMS, 3};
     struct run run = begin(5, HAK_LIFECYCLE_LEARN, 9);
     window(&run, &world, 200); /* 200 of the first arm: less than 256 */
-    CHECK_EQ(run.learner.cost_ns[5], 0);
+    CHECK_EQ(run.learner.p99_ns[5], 0);
     window(&run, &world, 200);
-    CHECK_BETWEEN(run.learner.cost_ns[5], 1000, 3400);
+    CHECK_BETWEEN(run.learner.p99_ns[5], 1000, 3400);
 }
 
 static void learning_ends_at_its_time_limit_without_any_operation(void) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import textual._context
 import textual.app
 import textual.pilot
 
@@ -32,7 +33,21 @@ async def _until_idle(min_sleep: float = 0, max_sleep: float = 1) -> None:
     quiet = 0
     while quiet < _QUIET_ROUNDS:
         await asyncio.sleep(0)
-        quiet = 0 if loop._ready else quiet + 1  # type: ignore[attr-defined]
+        quiet = 0 if loop._ready or _draws_later() else quiet + 1  # type: ignore[attr-defined]
+
+
+def _draws_later() -> bool:
+    """Whether a frame was due, which a timer would have drawn a moment later; draws it now."""
+    app = textual._context.active_app.get(None)
+    if app is None or not app.is_running or not app.screen_stack:
+        return False
+    screen = app.screen
+    due = screen._layout_required or screen._scroll_required or screen._repaint_required
+    due = due or bool(screen._dirty_widgets or screen._callbacks)
+    if due and screen.is_running and screen.is_current and not app._batch_count:
+        screen._on_timer_update()
+        return True
+    return False
 
 
 @pytest.fixture(autouse=True)

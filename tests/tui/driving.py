@@ -13,7 +13,9 @@ from hakmem_top.app import HakmemTop
 from hakmem_top.lines import text_of
 from hakmem_top.widgets.line_view import LineView
 from hakmem_top.widgets.row_table import RowTable
+from tests.tui.fake_profile import FakeProfiles
 from tests.tui.fake_source import FakeSource, FastPace
+from tests.tui.fake_sweep import FakeSweeps
 
 #: A condition that never comes true fails the test after so many seconds; none waits so long.
 HANG_S = 60
@@ -29,7 +31,13 @@ def make_app(
     **more: Any,
 ) -> HakmemTop:
     """The app on a scripted source, with time that jumps and a silent terminal."""
-    given: dict[str, Any] = {"make_source": lambda: source, "pace": FastPace(source), **more}
+    given: dict[str, Any] = {
+        "make_source": lambda: source,
+        "pace": FastPace(source),
+        "make_profile_desk": FakeProfiles(),
+        "make_sweep_desk": FakeSweeps(),
+        **more,
+    }
     return HakmemTop(
         interval_s=1.0, title=title, environ={}, export_directory=export_directory, **given
     )

@@ -16,7 +16,7 @@ from tests.tui.fake_source import FakeSource
 from tests.tui.fake_sweep import FakeSweeps, filled
 from tests.tui.test_screens import SIZES, Compare, by_size
 
-KEY = "4"
+KEY = "5"
 
 
 def sweep_app(sweeps: FakeSweeps, **more: Any) -> HakmemTop:

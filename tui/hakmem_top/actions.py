@@ -11,6 +11,7 @@ from pathlib import Path
 from textual.app import App
 
 from hakmem_top.moment import Watch
+from hakmem_top.profile.desk import ProfileDesk
 from hakmem_top.screens.base import TableScreen, TopScreen
 from hakmem_top.screens.help import HelpScreen
 from hakmem_top.themes import DARK, LIGHT
@@ -28,6 +29,7 @@ class KeyActions(App[None]):
 
     watch_state: Watch
     poller: Poller
+    profile_desk: ProfileDesk
     interval_s: float
     export_directory: Path | None
 
@@ -60,11 +62,14 @@ class KeyActions(App[None]):
     def action_pause(self) -> None:
         """Freezes the figures, or lets them go on."""
         self.watch_state.toggle_pause()
+        self.profile_desk.hold(self.watch_state.paused)
         self.draw()
 
     def action_reset(self) -> None:
         """Counts growth, stages and fails from now on."""
         self.watch_state.reset()
+        self.profile_desk.hold(False)
+        self.profile_desk.reset()
         self.draw()
         self.say("growth, stages and fails count from now on")
 

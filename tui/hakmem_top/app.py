@@ -26,10 +26,13 @@ from hakmem_top.actions import KeyActions
 from hakmem_top.driver import TopDriver
 from hakmem_top.keys import KEYS
 from hakmem_top.moment import Moment, Watch
+from hakmem_top.profile.desk import ProfileDesk
+from hakmem_top.profile.sampler import Sampled
 from hakmem_top.screens.base import TopScreen
 from hakmem_top.screens.classes import ClassesScreen
 from hakmem_top.screens.events import EventsScreen
 from hakmem_top.screens.overview import OverviewScreen
+from hakmem_top.screens.profile import ProfileScreen
 from hakmem_top.screens.sweep import SweepScreen
 from hakmem_top.sweep.desk import SweepDesk, Told
 from hakmem_top.themes import DARK, LIGHT, preferred
@@ -37,7 +40,13 @@ from hakmem_top.widgets.title_bar import TitleBar
 from hakmem_top.worker import Pace, Poller
 
 #: The screens in the order of their keys 1, 2, 3, ... A new screen is added here.
-VIEWS: tuple[type[TopScreen], ...] = (OverviewScreen, ClassesScreen, EventsScreen, SweepScreen)
+VIEWS: tuple[type[TopScreen], ...] = (
+    OverviewScreen,
+    ClassesScreen,
+    EventsScreen,
+    ProfileScreen,
+    SweepScreen,
+)
 
 #: Keys that no field or table may keep to itself.
 PRIORITY_KEYS = ("tab", "shift+tab", "ctrl+c")
@@ -79,6 +88,7 @@ class HakmemTop(KeyActions):
         describe_address: Callable[[int], str] = hex,
         environ: Mapping[str, str] = os.environ,
         export_directory: Path | None = None,
+        make_profile_desk: Callable[[Callable[[Sampled], object]], ProfileDesk] = ProfileDesk,
         make_sweep_desk: Callable[[Callable[[Told], object]], SweepDesk] = SweepDesk,
     ) -> None:
         super().__init__()
@@ -87,6 +97,9 @@ class HakmemTop(KeyActions):
         self.start_error: Exception | None = None
         self.watch_state = Watch(title, interval_s)
         self.poller = Poller(make_source, interval_s, self.post_message, pace)
+        self.profile_desk = make_profile_desk(
+            lambda sampled: self.post_message(messages.SitesSampled(sampled))
+        )
         self.sweep_desk = make_sweep_desk(lambda told: self.post_message(messages.SweepTold(told)))
         self.interval_s = interval_s
         self.export_directory = export_directory
@@ -119,8 +132,9 @@ class HakmemTop(KeyActions):
                 return  # not in the main thread: whoever runs us there handles signals
 
     def on_unmount(self) -> None:
-        """Lets the poller close the source; ends what a sweep runs."""
+        """Lets the poller close the source; detaches the profile; ends what a sweep runs."""
         self.poller.stop()
+        self.profile_desk.close()
         self.sweep_desk.close()
 
     # ---- what the poller says
@@ -152,6 +166,11 @@ class HakmemTop(KeyActions):
             return
         reason = str(message.error) or type(message.error).__name__
         self.watch_state.failed(reason.splitlines()[0])
+        self.draw()
+
+    def on_sites_sampled(self, message: messages.SitesSampled) -> None:
+        """The profile's sampler said something."""
+        self.profile_desk.receive(message.sampled)
         self.draw()
 
     def on_sweep_told(self, message: messages.SweepTold) -> None:

@@ -54,7 +54,7 @@ SCREEN_KEYS: Mapping[str, tuple[Key, ...]] = {
     "profile": (
         Key("v", "v", "next_cut", "view", "Live, cumulative, growth, leaks, temporary.", 1),
         Key("V", "V", "previous_cut", "", "The view before."),
-        Key("b", "b", "next_axis", "by", "By call site, thread, size or lifetime.", 1),
+        Key("b", "b", "next_axis", "by", "By call site, thread, class, size or lifetime.", 1),
         Key("o", "o", "turn", "turn", "From main down, or from the allocation up.", 5),
         Key("right,l", "Right", "unfold", "", "Unfold the row; Left folds it."),
         Key("left,h", "Left", "fold", "", "Fold the row, or go to the row above it."),

@@ -1,4 +1,7 @@
-"""What the poller and the sweep tell the app. Frozen facts; the app's thread alone acts on them."""
+"""What the poller, the profile's sampler and the sweep tell the app.
+
+Frozen facts; the app's thread alone acts on them.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 from textual.message import Message
 
 from hakmem_tools.model.snapshot import Event, Snapshot
+from hakmem_top.profile.sampler import Sampled
 from hakmem_top.sweep.desk import Told
 
 
@@ -50,6 +54,14 @@ class SourceFailed(Message):
         super().__init__()
         self.error = error
         self.opening = opening
+
+
+class SitesSampled(Message):
+    """A profile's sampler said something."""
+
+    def __init__(self, sampled: Sampled) -> None:
+        super().__init__()
+        self.sampled = sampled
 
 
 class SweepTold(Message):

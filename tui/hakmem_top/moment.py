@@ -144,6 +144,11 @@ class Watch:
         """Notes the interval that the header shows."""
         self._interval_s = interval_s
 
+    @property
+    def paused(self) -> bool:
+        """Whether what is shown stands still."""
+        return self._frozen is not None
+
     def toggle_pause(self) -> None:
         """Freezes what is shown, or lets it go on; reading goes on in either case."""
         self._frozen = self._newest() if self._frozen is None else None

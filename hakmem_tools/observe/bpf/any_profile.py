@@ -18,7 +18,12 @@ from hakmem_tools.observe.bpf.any_program import AnyProgram, fill_tables
 from hakmem_tools.observe.bpf.attach import close_together, tell_refusal
 from hakmem_tools.observe.bpf.budget import Budget
 from hakmem_tools.observe.bpf.loader import Program
-from hakmem_tools.observe.bpf.profile import KernelProfile, attach_faults, starting_now
+from hakmem_tools.observe.bpf.profile import (
+    KernelProfile,
+    attach_faults,
+    starting_now,
+    target_cpu_ns,
+)
 from hakmem_tools.observe.bpf.syscall import (
     TRACE_UPROBE_MULTI,
     TRACE_UPROBE_SESSION,
@@ -144,7 +149,7 @@ class AnyProfile:
         for _, function in self._loaded:
             run_ns, runs = self._program.runs(function.name)
             cost += run_ns + runs * function.trap_ns
-        return time.monotonic_ns(), _cpu_time_ns(self.header.pid), cost
+        return time.monotonic_ns(), target_cpu_ns(self.header.pid), cost
 
     def _account(self, *, watching: bool) -> None:
         now = self._measure()
@@ -222,14 +227,3 @@ class AnyProfile:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _cpu_time_ns(pid: int) -> int:
-    """CPU time of all the process's threads; 0 once it has ended.
-
-    The clock's number is the kernel's MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED).
-    """
-    try:
-        return time.clock_gettime_ns(~pid << 3 | 2)
-    except OSError:
-        return 0

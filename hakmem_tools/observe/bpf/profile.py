@@ -14,8 +14,9 @@ import msgspec
 
 from hakmem_tools.model.descriptors import Descriptors
 from hakmem_tools.model.profile_records import Caused, End, Header, Record, Rows, Tick
-from hakmem_tools.observe.bpf.accounts import Cost, estimate_cost
+from hakmem_tools.observe.bpf.accounts import TRAP_NS, Cost, estimate_cost
 from hakmem_tools.observe.bpf.attach import SLOW_DETACH, Attachment, attach, choose_tier
+from hakmem_tools.observe.bpf.budget import IDLE_SHARE
 from hakmem_tools.observe.bpf.library import LibraryFile
 from hakmem_tools.observe.bpf.loader import Program
 from hakmem_tools.observe.bpf.mapping_log import MappingLog
@@ -24,9 +25,12 @@ from hakmem_tools.observe.bpf.profile_kernel import KernelSums, Row
 from hakmem_tools.observe.bpf.profile_program import ProfileLimits, ProfileProgram, generate_profile
 from hakmem_tools.observe.bpf.profile_stacks import RecordBook
 from hakmem_tools.observe.bpf.syscall import enable_run_time_stats
+from hakmem_tools.observe.sampling_distance import SamplingDistance
 
 #: Faults a second whose stacks are walked: 1.2 microseconds each, half a percent of a CPU.
 _WALKED_FAULTS = 4000
+#: A hit's own work, on average over an allocation with its stack and a free without.
+LISTENING_NS = 1100
 _PROBE_HITS = ("seen_samples", "seen_frees", "seen_others", "seen_calls")
 #: What a tick calls a loss, by its place in the kernel.
 LOSSES = {
@@ -35,6 +39,8 @@ LOSSES = {
     "lost_freed": "no room to count a free",
     "lost_causes": "no room to count a fault or madvise",
 }
+#: Between two looks at what listening costs: soon, since a fast target pays from the first moment.
+_LOOK_NS = 200_000_000
 _SKIPPED = "hit inside another program's run"
 
 
@@ -128,6 +134,12 @@ class KernelProfile:
         run_ns = self.program.run_time()[0] if self._stats >= 0 else None
         return estimate_cost(sum(seen[place] for place in _PROBE_HITS), run_ns)
 
+    def listening_ns(self) -> int:
+        """What the probes alone took so far: not the page faults of the whole machine."""
+        seen = self.sums.seen()
+        hits = sum(seen[place] for place in _PROBE_HITS)
+        return hits * (TRAP_NS + LISTENING_NS)
+
     @property
     def missing(self) -> tuple[str, ...]:
         """What got lost on the way here, in sentences."""
@@ -156,6 +168,17 @@ def starting_now(header: Header) -> Header:
     return msgspec.structs.replace(header, start_ns=time.monotonic_ns(), wall_ns=time.time_ns())
 
 
+def target_cpu_ns(pid: int) -> int:
+    """CPU time of all the process's threads; 0 once it has ended.
+
+    The clock's number is the kernel's MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED).
+    """
+    try:
+        return time.clock_gettime_ns(~pid << 3 | 2)
+    except OSError:
+        return 0
+
+
 def attach_faults(program: Program) -> tuple[int | None, str | None]:
     """A descriptor that counts page faults while it is open, or why there is none.
 
@@ -179,8 +202,13 @@ class ProbeProfile:
         *,
         faults: bool,
         mappings: MappingLog | None = None,
+        distance: SamplingDistance | None = None,
     ) -> None:
-        """Compiles and attaches; takes `mappings` over. Raises SourceUnavailable, TargetGone."""
+        """Compiles and attaches; takes `mappings` and `distance` over.
+
+        Raises SourceUnavailable, TargetGone.
+        """
+        self.distance = distance
         self._missing = list(generated.missing)
         self._ended = False
         program = Program(generated.text)
@@ -188,6 +216,7 @@ class ProbeProfile:
         self._kernel = KernelProfile(program, header, library.identity, mappings)
         self._attachment: Attachment | None = None
         self._faults = faults
+        self._looked = (0, 0, 0)
         try:
             self.tier = choose_tier()
             if self.tier == "perf_uprobe":
@@ -220,14 +249,30 @@ class ProbeProfile:
         return self._kernel.records(live=live)
 
     def wait(self, seconds: float) -> None:
-        """Sleeps: the kernel counts meanwhile."""
+        """Sleeps: the kernel counts meanwhile. Looks after the sampling distance now and then."""
         time.sleep(max(0.0, seconds))
+        if self.distance is not None and not self._ended:
+            self._look_after(self.distance)
+
+    def _look_after(self, distance: SamplingDistance) -> None:
+        now_ns = time.monotonic_ns()
+        before_ns, cpu_before, cost_before = self._looked
+        if now_ns - before_ns < _LOOK_NS:
+            return
+        cpu_ns = target_cpu_ns(self.header.pid)
+        cost_ns = self._kernel.listening_ns()
+        self._looked = (now_ns, cpu_ns, cost_ns)
+        if before_ns:
+            own_ns = max(cpu_ns - cpu_before, IDLE_SHARE * (now_ns - before_ns))
+            distance.follow((cost_ns - cost_before) / own_ns)
 
     def end(self, reason: str) -> tuple[Sequence[Record], End]:
         """Detaches; the last records and the closing one."""
         self._kernel.listen(False)
         if self._attachment is not None:
             self._attachment.close()
+        if self.distance is not None:
+            self.distance.close()
         records = self._kernel.records(live=True)
         self._ended = True
         overhead_ns = self._kernel.cost().overhead_ns
@@ -236,12 +281,15 @@ class ProbeProfile:
     @property
     def missing(self) -> tuple[str, ...]:
         """One sentence for each thing that it cannot tell."""
-        return (*self._missing, *self._kernel.missing)
+        by_distance = self.distance.missing if self.distance is not None else ()
+        return (*self._missing, *by_distance, *self._kernel.missing)
 
     def close(self) -> None:
         """Detaches everything; may be called twice."""
         if self._attachment is not None:
             self._attachment.close()
+        if self.distance is not None:
+            self.distance.close()
         self._kernel.close()
 
     def __enter__(self) -> ProbeProfile:
@@ -258,9 +306,10 @@ def open_probe_profile(
     *,
     faults: bool,
     mappings: MappingLog | None = None,
+    distance: SamplingDistance | None = None,
     limits: ProfileLimits | None = None,
 ) -> ProbeProfile:
-    """Attaches to a library's probes; the library stays the caller's, `mappings` goes over.
+    """Attaches to a library's probes; the library stays the caller's, the rest goes over.
 
     Raises SourceUnavailable without the probes or the privilege, TargetGone.
     """
@@ -273,8 +322,12 @@ def open_probe_profile(
             faults=faults,
             limits=limits or ProfileLimits(),
         )
-        return ProbeProfile(header, library, generated, faults=faults, mappings=mappings)
+        return ProbeProfile(
+            header, library, generated, faults=faults, mappings=mappings, distance=distance
+        )
     except BaseException:
+        if distance is not None:
+            distance.close()
         if mappings is not None:
             mappings.close()
         raise

@@ -5,14 +5,11 @@ allocator. Says in the header what is known of the process. Used by observe/prof
 from __future__ import annotations
 
 import os
-import platform
 import time
 from contextlib import suppress
 
 import msgspec
 
-from hakmem_tools.model.descriptors import Descriptors
-from hakmem_tools.model.profile_records import PROFILE_SCHEMA_VERSION, Header
 from hakmem_tools.native.library import open_library
 from hakmem_tools.observe.bpf.any_functions import find_allocator
 from hakmem_tools.observe.bpf.any_profile import AnyProfile
@@ -30,11 +27,19 @@ from hakmem_tools.observe.bpf.profile import ProbeProfile, open_probe_profile
 from hakmem_tools.observe.bpf.profile_program import ProfileLimits
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.proc import Process
+from hakmem_tools.observe.profile_header import (
+    DEFAULT_SAMPLE_BYTES,
+    complete_header,
+    describe_process,
+)
 from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
-from hakmem_tools.observe.source import NoPage, SourceUnavailable, TargetGone
-
-_SAMPLE_BYTES = "sample_bytes"
-_DEFAULT_SAMPLE_BYTES = 512 << 10
+from hakmem_tools.observe.sampling_distance import SamplingDistance
+from hakmem_tools.observe.source import (
+    NoPage,
+    NoSuchProcess,
+    SourceUnavailable,
+    TargetGone,
+)
 
 
 def check(request: ProfileRequest) -> None:
@@ -53,18 +58,29 @@ def open_bpf_profile(request: ProfileRequest) -> ProfileSource:
 
 
 def _open_running(request: ProfileRequest) -> ProbeProfile:
-    header = describe_process(request.pid, "hakmem", _DEFAULT_SAMPLE_BYTES, "bpf")
-    descriptors = None
+    header = describe_process(request.pid, "hakmem", DEFAULT_SAMPLE_BYTES, "bpf")
+    descriptors = distance = None
     try:
-        with CountersSource(request.pid) as page:
-            header = complete_header(header, page)
-            descriptors = page.descriptors
+        page = CountersSource(request.pid)
     except NoPage as reason:
         header = msgspec.structs.replace(
             header, missing=(*header.missing, f"size classes and paths: {reason}")
         )
-    with _library_with_samples(request.pid) as library:
-        return open_probe_profile(library, header, descriptors, faults=request.faults)
+    else:
+        distance = SamplingDistance(page, request.budget, request.sample_bytes)
+        descriptors = page.descriptors
+    try:
+        if distance is not None:
+            header = complete_header(header, page)
+        library = _library_with_samples(request.pid)
+    except BaseException:
+        if distance is not None:
+            distance.close()
+        raise
+    with library:
+        return open_probe_profile(
+            library, header, descriptors, faults=request.faults, distance=distance
+        )
 
 
 def _library_with_samples(pid: int) -> LibraryFile:
@@ -81,7 +97,7 @@ def _library_with_samples(pid: int) -> LibraryFile:
 
 def _open_started(request: ProfileRequest) -> ProbeProfile:
     own = open_library(request.lib)
-    header = describe_process(request.pid, "hakmem", _DEFAULT_SAMPLE_BYTES, "bpf")
+    header = describe_process(request.pid, "hakmem", DEFAULT_SAMPLE_BYTES, "bpf")
     mappings = None
     with suppress(OSError):  # where perf is not allowed, only what still runs is looked into
         mappings = MappingLog(request.pid)
@@ -98,11 +114,18 @@ def _open_any(request: ProfileRequest) -> AnyProfile:
             "--allocator any needs uprobe_multi links (Linux 6.6): without them probes cannot be "
             "taken off fast enough to keep within a budget"
         )
-    if request.started:
-        _await_allocator(request.pid)
-    with Process(request.pid) as process:
-        allocator = find_allocator(process)
-    sample_bytes = request.sample_bytes or _DEFAULT_SAMPLE_BYTES
+    try:
+        if request.started:
+            _await_allocator(request.pid)
+        with Process(request.pid) as process:
+            allocator = find_allocator(process)
+    except NoSuchProcess:
+        if not request.started:
+            raise
+        raise TargetGone(
+            f"process {request.pid} ended before its allocator could be watched"
+        ) from None
+    sample_bytes = request.sample_bytes or DEFAULT_SAMPLE_BYTES
     name = os.path.basename(allocator.name)
     header = describe_process(request.pid, name, sample_bytes, "uprobes")
     missing = ["size classes and paths: uprobes see calls, not how they were served"]
@@ -138,54 +161,3 @@ def _await_allocator(pid: int, patience_s: float = 5.0) -> None:
                 os.close(find.descriptor)
                 return
         time.sleep(0.001)
-
-
-def describe_process(pid: int, allocator: str, sample_bytes: int, source: str) -> Header:
-    """The header of a profile that begins now."""
-    command, exe = f"process {pid}", ""
-    with suppress(OSError):
-        exe = os.readlink(f"/proc/{pid}/exe")
-    with suppress(TargetGone), Process(pid) as process:
-        command = process.command_line()
-    system = platform.uname()
-    return Header(
-        schema_version=PROFILE_SCHEMA_VERSION,
-        pid=pid,
-        exe=exe,
-        command=command,
-        allocator=allocator,
-        sample_bytes=sample_bytes,
-        start_ns=time.monotonic_ns(),
-        wall_ns=time.time_ns(),
-        source=source,
-        machine={"system": f"{system.system} {system.release}", "machine": system.machine},
-    )
-
-
-def complete_header(header: Header, page: CountersSource) -> Header:
-    """The header with what the counters page tells: size classes, paths, the sampling distance.
-
-    Raises SourceUnavailable when the process samples nothing.
-    """
-    sample_bytes = header.sample_bytes
-    for setting in page.knobs():
-        if setting.knob.name == _SAMPLE_BYTES:
-            sample_bytes = int(setting.value)
-    if sample_bytes == 0:
-        raise SourceUnavailable(
-            f"process {header.pid} samples no allocations (HAKMEM_SAMPLE_BYTES=0, as in mode "
-            "fast or minimal); start it with HAKMEM_SAMPLE_BYTES=524288, or set the knob live"
-        )
-    return msgspec.structs.replace(
-        header,
-        allocator=f"hakmem {page.version}",
-        sample_bytes=sample_bytes,
-        texts=page.texts,
-        classes={number: row.size_bytes for number, row in enumerate(page.size_classes)},
-        paths=path_words(page.descriptors),
-    )
-
-
-def path_words(descriptors: Descriptors) -> dict[int, str]:
-    """What served a block, by its code."""
-    return {code.value: code.text for code in descriptors.codes if code.group == "PATH"}

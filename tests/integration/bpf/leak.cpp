@@ -1,4 +1,5 @@
 // leak.cpp - serves requests for ever, and forgets a part of each session.
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <unistd.h>
@@ -39,6 +40,8 @@ int main()
     server::Registry registry;
     for (int number = 0;; number++) {
         server::serve(registry, number);
+        if (number == 0)
+            dprintf(1, "leaking\n");
         usleep(200);
     }
 }

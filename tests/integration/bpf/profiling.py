@@ -75,8 +75,7 @@ def running(binary: Path, environment: Mapping[str, str], turns: int = TURNS) ->
     )
     try:
         sites = Sites(process)
-        if turns:
-            sites.says("ready")
+        sites.says("ready" if turns else "leaking")
         yield sites
     finally:
         process.kill()

@@ -4,7 +4,8 @@
  * sites TURNS: says "ready", waits for a line, does TURNS turns, says "done", and again. Each
  * turn keeps 1000 bytes at keep(), keeps 500 at keep_zeroed(), lets 2000 go at once at drop(),
  * grows a block to 8000 in steps of 400 at grow() and then loses it, keeps 300 at keep_aligned(),
- * touches and frees 2 MiB at sweep() every tenth turn. With TURNS 0 it leaks until it is ended.
+ * touches and frees 2 MiB at sweep() every tenth turn. With TURNS 0 it says "leaking", and
+ * does until it is ended.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +71,8 @@ int main(int count, char **words)
     long turns = count > 1 ? atol(words[1]) : 0;
     for (long i = 0; turns == 0; i++) {
         keep(1000);
+        if (i == 0)
+            dprintf(1, "leaking\n");
         usleep(100);
     }
     do {

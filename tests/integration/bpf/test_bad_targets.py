@@ -19,7 +19,7 @@ import pytest
 
 from hakmem_tools.native.library import Library
 from tests.integration.bpf.conftest import HAKMEM
-from tests.integration.observe.puppet import Puppet, puppet
+from tests.integration.observe.puppet import Puppet, need_another_user, puppet
 from tests.unit.observe.page_bytes import PageBytes
 
 NO_PID = 2**22 + 1  # one more than Linux ever gives
@@ -90,8 +90,7 @@ def test_another_version_of_the_library_is_told_with_both_numbers(
 
 @pytest.mark.parametrize("command", READERS)
 def test_another_users_process_is_told_with_both_users(command: str) -> None:
-    if subprocess.run([*NOBODY, "test", "-x", HAKMEM]).returncode:
-        pytest.skip("another user may not enter this checkout")
+    need_another_user()
     with puppet() as target:
         done = hakmem(command, "-p", target.pid, prefix=NOBODY)
     assert_refused(done, 4, "belongs to user 0 and may not be read by user 65534")

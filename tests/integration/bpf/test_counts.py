@@ -56,7 +56,13 @@ def test_trace_page_and_bpftrace_count_the_same_hits_of_one_run(
         text=True,
     )
     try:
-        until(lambda: len(find_attached().at(identity, offset)) >= 2, "both tools attached")
+        pids = {traced.process.pid, other.pid}
+
+        def both_attached() -> bool:
+            holders = " ".join(row.holder for row in find_attached().at(identity, offset))
+            return all(re.search(rf"\b{pid}\b", holders) for pid in pids)
+
+        until(both_attached, "both tools attached")
         workload.go()
         counted = difference(totals(workload.pid), before)
         workload.end()

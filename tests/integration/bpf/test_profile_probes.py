@@ -12,10 +12,12 @@ import pytest
 from hakmem_tools.model.profile import Profile
 from hakmem_tools.model.profile_records import CAUSES
 from hakmem_tools.native.library import Library
+from hakmem_tools.observe.bpf import profile
 from hakmem_tools.observe.bpf.library import open_mapped_library
 from hakmem_tools.observe.bpf.profile import open_probe_profile
-from hakmem_tools.observe.bpf.profile_open import describe_process
 from hakmem_tools.observe.bpf.profile_program import ProfileLimits
+from hakmem_tools.observe.counters import CountersSource
+from hakmem_tools.observe.profile_header import describe_process
 from hakmem_tools.observe.profile_source import ProfileRequest
 from hakmem_tools.observe.profiler import open_profile
 from hakmem_tools.observe.source import SourceUnavailable
@@ -140,10 +142,10 @@ def test_the_time_of_a_madvise_belongs_to_the_site_whose_call_set_it_off(
             records, end = source.end("tested")
         finally:
             source.close()
-    profile = profile_of([source.header, *records, end])
-    advised = [row for row in profile.caused() if row.cause == CODE_OF["madvise"]]
+    told = profile_of([source.header, *records, end])
+    advised = [row for row in told.caused() if row.cause == CODE_OF["madvise"]]
     assert advised
-    assert {profile.stack_frames(row.stack)[0].name for row in advised} == {"sweep"}
+    assert {told.stack_frames(row.stack)[0].name for row in advised} == {"sweep"}
     assert sum(row.duration_ns for row in advised) > 0
     assert sum(row.size_bytes for row in advised) >= 2 << 20
 
@@ -166,22 +168,39 @@ def test_a_map_that_is_too_small_loses_samples_that_are_counted(
             source = open_probe_profile(file, header, None, faults=False, limits=limits)
         with source:
             sites.go()
-            profile = profile_of([source.header, *source.poll()])
+            kept = profile_of([source.header, *source.poll()])
             seen = source._kernel.sums.seen()
-    samples = sum(amount.samples for amount in profile.amounts("cumulative").values())
-    assert set(profile.lost) == {"no room among the blocks in use"}
-    assert samples + sum(profile.lost.values()) == seen["seen_samples"]
-    live = sum(amount.samples for amount in profile.amounts("live").values())
+    samples = sum(amount.samples for amount in kept.amounts("cumulative").values())
+    assert set(kept.lost) == {"no room among the blocks in use"}
+    assert samples + sum(kept.lost.values()) == seen["seen_samples"]
+    live = sum(amount.samples for amount in kept.amounts("live").values())
     assert live <= 64
+
+
+def test_without_multi_links_the_numbers_are_the_same_and_the_slow_end_is_told(
+    binary: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profile, "choose_tier", lambda: "perf_uprobe")
+    with under_hakmem(binary, library) as sites:
+        source = open_profile(ProfileRequest(pid=sites.pid, faults=False))
+        try:
+            sites.go()
+            records, end = source.end("tested")
+        finally:
+            source.close()
+    amounts = by_site(profile_of([source.header, *records, end]), "live")
+    for site in ("keep", "keep_zeroed", "keep_aligned"):
+        assert lies_within(amounts[site], KEPT[site]), site
+    assert any("detaching" in sentence for sentence in end.missing)
 
 
 def test_blocks_of_the_time_before_are_no_blocks_freed(binary: Path, library: Library) -> None:
     with under_hakmem(binary, library) as sites:
         sites.go()
         with open_profile(ProfileRequest(pid=sites.pid)) as source:  # type: ignore[attr-defined]
-            profile = profile_of([source.header, *source.poll(live=True)])
-    assert profile.amounts("live") == {}
-    assert profile.amounts("freed") == {}
+            later = profile_of([source.header, *source.poll(live=True)])
+    assert later.amounts("live") == {}
+    assert later.amounts("freed") == {}
 
 
 def test_a_process_that_samples_nothing_is_refused_with_the_knob_to_set(
@@ -192,6 +211,23 @@ def test_a_process_that_samples_nothing_is_refused_with_the_knob_to_set(
         pytest.raises(SourceUnavailable, match="HAKMEM_SAMPLE_BYTES"),
     ):
         open_profile(ProfileRequest(pid=sites.pid))
+
+
+def test_a_process_that_samples_nothing_can_be_let_to_while_the_profile_lasts(
+    binary: Path, library: Library
+) -> None:
+    def distance(pid: int) -> int:
+        with CountersSource(pid) as page:
+            return next(int(s.value) for s in page.knobs() if s.knob.name == "sample_bytes")
+
+    # One that never stops: a process changes its knobs while it allocates.
+    with under_hakmem(binary, library, turns=0, HAKMEM_SAMPLE_BYTES="0") as sites:
+        source = open_profile(ProfileRequest(pid=sites.pid, sample_bytes=SAMPLE_BYTES))
+        try:
+            assert source.header.sample_bytes == distance(sites.pid) == SAMPLE_BYTES
+        finally:
+            source.close()
+        assert distance(sites.pid) == 0
 
 
 def test_a_process_without_the_probes_is_told_of_the_other_way(binary: Path) -> None:

@@ -10,8 +10,11 @@ import contextlib
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import pytest
 
 from hakmem_tools.native.header import find_library
 
@@ -103,6 +106,15 @@ def clean_environment() -> dict[str, str]:
     """Our environment without anybody's knobs, allocator or interpreter settings."""
     dropped = ("HAKMEM_", "HAKO_", "LD_", "PYTHON")
     return {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+
+
+def need_another_user() -> None:
+    """Skips the test where no other user can run what is in this checkout."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become another user")
+    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if subprocess.run([*drop, "test", "-r", library_path(), "-a", "-x", sys.executable]).returncode:
+        pytest.skip("another user may not enter this checkout")
 
 
 def library_path() -> Path:

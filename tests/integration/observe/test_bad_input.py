@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.observe.puppet import Puppet, clean_environment, puppet
+from tests.integration.observe.puppet import Puppet, clean_environment, need_another_user, puppet
 from tests.unit.observe.page_bytes import PageBytes
 
 HAKMEM = [sys.executable, "-c", "from hakmem_tools.cli.main import main; main()"]
@@ -144,8 +144,7 @@ def test_an_empty_file_under_the_pages_name_is_no_page() -> None:
 
 
 def test_another_users_process_is_told_with_both_users() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root to become a user without privilege")
+    need_another_user()
     with puppet() as target:
         drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         done = subprocess.run(

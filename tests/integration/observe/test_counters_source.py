@@ -11,7 +11,7 @@ import pytest
 from hakmem_tools.model.snapshot import Snapshot
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.source import NoPage, NotPermitted, TargetGone
-from tests.integration.observe.puppet import puppet
+from tests.integration.observe.puppet import need_another_user, puppet
 from tests.unit.observe.page_bytes import PageBytes
 
 #: A size that the interpreter itself hardly ever asks for, and a prime number of blocks.
@@ -250,8 +250,7 @@ def test_a_page_whose_thread_never_finishes_retiring_is_read_with_a_word_on_it(
 
 
 def test_another_users_process_is_refused_with_both_users() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root to start a process of another user")
+    need_another_user()
     with puppet(prefix=["setpriv", "--reuid=65534", "--clear-groups", "--regid=65534"]) as target:
         # Root may look; a user who is neither may not.
         with CountersSource(target.pid) as source:
@@ -272,8 +271,7 @@ def test_another_users_process_is_refused_with_both_users() -> None:
 
 
 def test_the_same_user_reads_without_any_privilege() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root to become a user without privilege")
+    need_another_user()
     with puppet(prefix=["setpriv", "--reuid=65534", "--clear-groups", "--regid=65534"]) as target:
         child = os.fork()
         if child == 0:

@@ -8,29 +8,36 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from hakmem_tools.cli import profile_report
 from hakmem_tools.model.profile_records import CallFrame, Header, Record, Rows, Symbols, Tick
 from hakmem_tools.observe.recording import ProfileWriter
 from tests.unit.model.profiles import START, R, small_profile
 
+ROOT = Path(__file__).resolve().parents[3]
 HAKMEM = [sys.executable, "-c", "from hakmem_tools.cli.main import main; main()"]
 
 
 def hakmem(
-    directory: Path, *words: str, code: int = 0, check: bool = True
+    directory: Path, *words: str, code: int = 0, python_path: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [*HAKMEM, *words],
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": str(directory), "HOME": str(directory)},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "XDG_CACHE_HOME": str(directory),
+            "HOME": str(directory),
+            "PYTHONPATH": str(python_path or ""),
+        },
         timeout=60,
         check=False,
     )
     assert "Traceback" not in done.stderr
-    if check:
-        assert done.returncode == code, done.stderr
+    assert done.returncode == code, done.stderr
     return done
 
 
@@ -56,7 +63,10 @@ def test_report_ranks_stacks_with_their_interval_down_to_file_and_line(
     assert "5.0 MiB" in first
     assert "2.4 MiB .. 9.2 MiB" in first
     assert "node_new at /src/tree.cc:12 (inlined)" in first
-    assert rows[rows.index(first) + 1].strip() == "parse at /src/parse.cc:77"
+    served, caller = (line.strip() for line in rows[rows.index(first) + 1 :][:2])
+    assert served == "[served by front 100%; class 3; caused 20 page faults]"
+    assert caller == "parse at /src/parse.cc:77"
+    assert "[served by stage 3 100%; class 20; caused 2 madvise calls]" in done.stdout
     assert "lost samples: 3 (the map was full: 3); truncated stacks: 16.7% of the bytes" in rows
     assert "... (it cannot be followed further)" in done.stdout
     assert "no names for /lib/libnet.so: no such file here" in done.stderr
@@ -102,6 +112,7 @@ def test_reports_lines_carry_the_fields_that_scripts_rely_on(
     assert low < first["live_bytes"] == 10 * R < high
     assert (first["total_bytes"], first["samples"]) == (10 * R, 10)
     assert first["caused"] == {"page_fault": 20}
+    assert lines[1]["caused_bytes"] == {"madvise": 8192}
     assert first["served"][0]["path"] == "front"
     assert [line["live_bytes"] for line in lines] == sorted(
         (line["live_bytes"] for line in lines), reverse=True
@@ -211,3 +222,30 @@ def test_a_torn_recording_is_reported_as_far_as_it_goes(recording: Path, tmp_pat
 def _header_fields() -> tuple[object, ...]:
     first = small_profile()[0]
     return tuple(getattr(first, name) for name in Header.__struct_fields__)
+
+
+def test_the_page_of_report_names_every_option_of_a_profile() -> None:
+    text = (ROOT / "docs" / "man" / "hakmem-report.1").read_text().replace("\\-", "-")
+    for parameter in profile_report.command.params:
+        for name in parameter.opts if isinstance(parameter, click.Option) else ():
+            assert name in text, name
+
+
+def test_without_protobuf_pprof_is_refused_with_what_to_install(
+    recording: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "google").mkdir()
+    (tmp_path / "google" / "__init__.py").write_text("raise ImportError('not here')\n")
+    words = ("export", "--format", "pprof", str(recording))
+    done = hakmem(tmp_path, *words, code=4, python_path=tmp_path)
+    assert "pip install 'hakmem[export]'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_figures_that_no_recorder_writes_are_one_line(tmp_path: Path) -> None:
+    huge = Tick(START + 41 * 10**9, allocated=Rows.pack([(1, 0, 1 << 31, 1, 1 << 62)]))
+    done = hakmem(
+        tmp_path, "export", "--format", "pprof", str(recorded(tmp_path / "x", huge)), code=2
+    )
+    assert "does not fit into pprof" in done.stderr
+    assert done.stderr.count("\n") == 1

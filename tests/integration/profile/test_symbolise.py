@@ -13,12 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hakmem_tools.model.profile import Profile
-from hakmem_tools.model.profile_records import CallFrame, Module, Stack
+from hakmem_tools.model.profile_records import CallFrame, Module, Stack, Symbols
 from hakmem_tools.observe import debug_files, symbolise
 from hakmem_tools.observe.debug_files import find_files
 from hakmem_tools.observe.dwarf import DebugInfo
 from hakmem_tools.observe.elf import ElfFile
-from hakmem_tools.observe.name_keeper import NameKeeper
 from hakmem_tools.observe.proc import parse_maps
 from hakmem_tools.observe.symbolise import Symboliser, name_frames
 from tests.unit.model.profiles import header
@@ -348,6 +347,8 @@ def test_a_profile_is_named_in_place_and_what_was_found_can_be_embedded(
     names = [frame.name for frame in profile.stack_frames(1)]
     assert "entry" in names
     assert names[-1] == "0x7f0000001233"
+    named = [symbols for symbols in found if symbols.frames[-1].function]
+    assert len(named) == 1
     assert name_frames(profile, cache_directory=tmp_path) == []
 
 
@@ -381,23 +382,11 @@ def test_damaged_debug_information_is_one_line_and_no_traceback(
     find_files(Module(1, str(path), "ab" * 20))
 
 
-def test_names_that_would_be_lost_are_kept_while_the_target_runs(
-    running: tuple[subprocess.Popen[bytes], Path], program: Path, tmp_path: Path
+def test_a_place_that_was_embedded_without_a_name_is_looked_up_again(
+    program: Path, tmp_path: Path
 ) -> None:
-    process, path = running
-    build_id, offset = module_of(path).build_id, offset_in(path, "entry", 1)
-    kept = module_of(program)
-    safe = Module(2, str(program), kept.build_id, kept.device, kept.inode)
-    jit = Path(f"/tmp/perf-{process.pid}.map")
-    jit.write_text("7f0000001000 100 jitted\n")
-    path.unlink()
-    stack = Stack(1, ((1, offset), (2, offset), (0, 0x7F0000001010), (0, 0x7F0000009999)))
-    records = [mapped(process.pid, "server", build_id), safe, stack]
-    try:
-        with NameKeeper(process.pid, tmp_path / "cache") as keeper:
-            found = keeper.names_for(records)
-            assert keeper.names_for(records) == []
-    finally:
-        jit.unlink()
-    names = {(symbols.module, symbols.frames[-1].function) for symbols in found}
-    assert names == {(1, "entry"), (0, "jitted")}
+    stack = Stack(1, ((1, offset_in(program, "entry", 1)),))
+    bare = Symbols(1, stack.places()[0][1], (CallFrame(str(program), 5),))
+    profile = Profile.of([header(), module_of(program), stack, bare])
+    name_frames(profile, cache_directory=tmp_path)
+    assert profile.stack_frames(1)[-1].function == "entry"

@@ -45,7 +45,7 @@ def sequential_run(
     """Follow an experiment until some arm differs or the blocks run out: blocks used, last look."""
     horizon, arms = ratios.shape
     names = [f"arm{number}" for number in range(arms)]
-    monitor = Monitor(names, seed=seed, estimator=functools.partial(paired_estimate, resamples=499))
+    monitor = Monitor(names, seed=seed, estimator=functools.partial(paired_estimate, resamples=199))
     effects: list[ArmEffect] = []
     blocks = 0
     for blocks in sorted({max(5, round(horizon * k / looks)) for k in range(1, looks + 1)}):

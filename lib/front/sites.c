@@ -1,0 +1,229 @@
+/* The table of call sites: see sites.h. */
+#include "front/sites.h"
+
+#include "base/atomic.h"
+#include "core/abi.h"
+#include "core/codes.h"
+#include "core/config.h"
+#include "front/front.h"
+#include "hakmem.h"
+#include "learn/site_policy.h"
+#include "mid/big.h"
+#include "os/lock.h"
+#include "os/page.h"
+
+int hak_sites_on;
+
+static struct {
+    struct hak_site *sites;
+    uint32_t capacity; /* a power of two */
+    uint64_t *lost;
+} table;
+
+_Static_assert(HAK_SITE_SIZES == HAK_SIGNATURE_BINS, "one histogram");
+_Static_assert((int)HAK_SITE_POLICY_MEDIUM == (int)HAK_SITE_MEDIUM, "codes are the policies");
+
+void hak_sites_start(void)
+{
+    table.sites = hak_page_sites(&table.capacity, &table.lost);
+    hak_sites_on = table.sites != NULL && hak_knob(sites) != HAK_SITES_OFF;
+    hak_big_lets_go = hak_sites_lets_go;
+}
+
+/* ---- records ---------------------------------------------------------------------- */
+
+#define MOST_PROBES 32
+
+static size_t hash_of(uint64_t word)
+{
+    return (size_t)(word * 0x9e3779b97f4a7c15u >> 32);
+}
+
+static struct hak_site *find(uintptr_t site)
+{
+    for (size_t i = 0; i < MOST_PROBES; i++) {
+        struct hak_site *record = &table.sites[(hash_of(site) + i) & (table.capacity - 1)];
+        uint64_t there = hak_load_relaxed(&record->site);
+        if (there == 0 && hak_cas_acq_rel(&record->site, &there, (uint64_t)site))
+            return record;
+        if (there == site)
+            return record;
+    }
+    hak_add_relaxed(table.lost, 1);
+    return NULL;
+}
+
+static void raise_to(uint64_t *most, uint64_t value)
+{
+    uint64_t there = hak_load_relaxed(most);
+    while (there < value && !hak_cas_weak_acq_rel(most, &there, value))
+        ;
+}
+
+static void infer(struct hak_site *record)
+{
+    struct hak_site_policy_config config = hak_site_policy_config_default();
+    struct hak_site_summary summary = {
+        .count = hak_load_relaxed(&record->count),
+        .bytes = hak_load_relaxed(&record->bytes),
+        .max_bytes = hak_load_relaxed(&record->max_bytes),
+    };
+    for (unsigned bin = 0; bin < HAK_SITE_SIZES; bin++) {
+        summary.sizes.count[bin] = hak_load_relaxed(&record->sizes[bin]);
+        summary.sizes.total += summary.sizes.count[bin];
+    }
+    hak_store_relaxed(&record->policy, (uint32_t)hak_site_policy_infer(&config, &summary));
+}
+
+/* Looks at a site anew whenever its count has passed a multiple of this. */
+#define INFER_EVERY 8
+
+void hak_sites_note(uintptr_t site, size_t bytes, uint64_t weight, int is_estimate)
+{
+    struct hak_site *record = find(site);
+    if (record == NULL)
+        return;
+    uint64_t before = hak_add_relaxed(&record->count, weight);
+    hak_add_relaxed(&record->bytes, bytes * weight);
+    hak_add_relaxed(&record->sizes[hak_signature_bin(bytes)], weight);
+    raise_to(&record->max_bytes, bytes);
+    if (is_estimate)
+        hak_store_relaxed(&record->flags, 1);
+    if (before / INFER_EVERY != (before + weight) / INFER_EVERY)
+        infer(record);
+}
+
+int hak_sites_lets_go(uintptr_t site)
+{
+    if (!hak_sites_on || !hak_knob(site_rules))
+        return 0;
+    for (size_t i = 0; i < MOST_PROBES; i++) {
+        struct hak_site *record = &table.sites[(hash_of(site) + i) & (table.capacity - 1)];
+        if (hak_load_relaxed(&record->site) == site)
+            return hak_load_relaxed(&record->policy) == HAK_SITE_POLICY_LARGE_INFREQUENT;
+    }
+    return 0;
+}
+
+/* ---- blocks followed to their free ---------------------------------------------------- */
+
+#define TRACKED 4096u /* a power of two; what finds no place is not tracked */
+#define TRACK_PROBES 16
+
+struct tracked {
+    uint64_t block; /* 0: free */
+    uint64_t bytes;
+    struct hak_site *record;
+    uint64_t weight;
+};
+
+static struct tracked tracked[TRACKED];
+static struct hak_lock track_lock;
+
+/* The place of this block, or one that is free when there is none; NULL: neither. */
+static struct tracked *find_place(uint64_t block)
+{
+    struct tracked *empty = NULL;
+    for (size_t i = 0; i < TRACK_PROBES; i++) {
+        struct tracked *place = &tracked[(hash_of(block >> 4) + i) & (TRACKED - 1)];
+        if (place->block == block)
+            return place;
+        if (place->block == 0 && empty == NULL)
+            empty = place;
+    }
+    return empty;
+}
+
+void hak_sites_track(const void *block, uintptr_t site, size_t bytes, uint64_t weight)
+{
+    struct hak_site *record = find(site);
+    if (record == NULL)
+        return;
+    hak_lock_take(&track_lock);
+    struct tracked *place = find_place((uintptr_t)block); /* its own: a free was not told */
+    if (place != NULL) {
+        *place = (struct tracked){(uintptr_t)block, bytes, record, weight};
+        hak_add_relaxed(&record->tracked_count, weight);
+        hak_add_relaxed(&record->tracked_bytes, bytes * weight);
+    }
+    hak_lock_release(&track_lock);
+}
+
+void hak_sites_forget(const void *block)
+{
+    hak_lock_take(&track_lock);
+    struct tracked *place = find_place((uintptr_t)block);
+    if (place != NULL && place->block != 0) {
+        hak_add_relaxed(&place->record->freed_count, place->weight);
+        hak_add_relaxed(&place->record->freed_bytes, place->bytes * place->weight);
+        place->block = 0;
+    }
+    hak_lock_release(&track_lock);
+}
+
+void hak_sites_fork_prepare(void)
+{
+    hak_lock_take(&track_lock);
+}
+
+void hak_sites_fork_done(int in_child)
+{
+    if (in_child)
+        hak_lock_reset(&track_lock);
+    else
+        hak_lock_release(&track_lock);
+}
+
+/* ---- labelled calls -------------------------------------------------------------------- */
+
+static HAK_TLS uint32_t calls;
+static HAK_TLS int in_labelled; /* its slow path is not to be noted a second time */
+
+void hak_sites_note_slow(const void *block, uintptr_t site, size_t bytes, uint64_t weight,
+                         int is_big)
+{
+    if (in_labelled)
+        return;
+    hak_sites_note(site, bytes, weight, !is_big);
+    if (is_big)
+        hak_sites_track(block, site, bytes, weight);
+}
+
+/* How many labelled calls this one stands for; 0: it is not taken. */
+static uint64_t weight_of_call(void)
+{
+    if (!hak_sites_on)
+        return 0;
+    if (hak_knob(sites) == HAK_SITES_ON)
+        return 1;
+    uint64_t every = (uint64_t)1 << hak_knob(site_sample);
+    return calls++ % every == 0 ? every : 0;
+}
+
+HAK_API void *hak_alloc_at(size_t size, uintptr_t site)
+{
+    in_labelled = 1;
+    void *block = hak_malloc_from(size, site);
+    in_labelled = 0;
+    uint64_t weight = block != NULL && site != 0 ? weight_of_call() : 0;
+    if (weight != 0) {
+        hak_sites_note(site, size, weight, weight != 1);
+        hak_sites_track(block, site, size, weight);
+    }
+    return block;
+}
+
+HAK_API void *hak_alloc_cs(size_t size)
+{
+    return hak_alloc_at(size, HAK_CALL_SITE);
+}
+
+HAK_API void free(void *block);
+
+HAK_API void hak_free_cs(void *block, size_t size)
+{
+    (void)size;
+    if (hak_sites_on && block != NULL)
+        hak_sites_forget(block);
+    free(block);
+}
