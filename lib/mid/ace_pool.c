@@ -18,7 +18,7 @@
 
 struct shard {
     struct hak_lock lock;
-    struct hak_run *with_room;
+    struct hak_run *with_room; /* under the lock; neighbours peep at it without */
 } HAK_CACHE_ALIGNED;
 
 static struct shard shards[HAK_CLASS_CAPACITY][SHARDS];
@@ -32,7 +32,7 @@ static void link_run(struct shard *shard, struct hak_run *run)
     run->next = shard->with_room;
     if (run->next != NULL)
         run->next->prev = run;
-    shard->with_room = run;
+    hak_store_relaxed(&shard->with_room, run);
 }
 
 static void unlink_run(struct shard *shard, struct hak_run *run)
@@ -40,7 +40,7 @@ static void unlink_run(struct shard *shard, struct hak_run *run)
     if (run->prev != NULL)
         run->prev->next = run->next;
     else
-        shard->with_room = run->next;
+        hak_store_relaxed(&shard->with_room, run->next);
     if (run->next != NULL)
         run->next->prev = run->prev;
 }

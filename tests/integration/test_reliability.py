@@ -91,12 +91,14 @@ def test_what_one_tier_has_freed_serves_all_others_when_space_is_short(
     passes([program, "40", *sizes], {"HAKMEM_TINY_GEOMETRY": geometry}, space_mib=200)
 
 
-def test_a_forked_child_of_a_threaded_program_goes_on(directory: Path) -> None:
-    passes([built("fork_in_threads", directory)])
+@pytest.mark.parametrize("mode", ["balanced", "learning"])
+def test_a_forked_child_of_a_threaded_program_goes_on(directory: Path, mode: str) -> None:
+    passes([built("fork_in_threads", directory)], {"HAKMEM_MODE": mode})
 
 
-def test_fork_handlers_may_allocate_whatever_their_order(directory: Path) -> None:
-    passes([built("atfork_handlers", directory)])
+@pytest.mark.parametrize("mode", ["balanced", "learning"])
+def test_fork_handlers_may_allocate_whatever_their_order(directory: Path, mode: str) -> None:
+    passes([built("atfork_handlers", directory)], {"HAKMEM_MODE": mode})
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
