@@ -61,6 +61,8 @@ void hak_report_start(void);
 
 /* front/tick: called once in many slow paths. */
 void hak_tick(void);
+/* The system has refused memory: gives back what no block is in. Returns the bytes. */
+size_t hak_reclaim(void);
 
 
 /* Counts one more; 1 when the countdown has run out. One writer, so a plain add. It is in

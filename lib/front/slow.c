@@ -178,13 +178,23 @@ static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
     return alloc_ace(front, class, call, zeroed);
 }
 
+/* One tier may hold address space that another one lacks: all of it free, and of no use to
+ * the program while malloc fails. Each time there is less to reclaim, so this ends. */
+static HAK_NOINLINE int may_try_again(size_t bytes)
+{
+    return bytes <= PTRDIFF_MAX && hak_reclaim() != 0;
+}
+
 void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t site)
 {
     int zeroed, saved = errno;
     struct hak_call call = {bytes, align, site, HAK_PATH_FRONT};
-    void *block = class == HAK_CLASS_NONE           ? alloc_big(align, &call, &zeroed)
-                  : hak_front.head[class] != NULL ? pop(&hak_front, class, &call)
-                                                  : alloc_class(class, &call, &zeroed);
+    void *block;
+    do
+        block = class == HAK_CLASS_NONE           ? alloc_big(align, &call, &zeroed)
+                : hak_front.head[class] != NULL ? pop(&hak_front, class, &call)
+                                                : alloc_class(class, &call, &zeroed);
+    while (hak_unlikely(block == NULL) && may_try_again(bytes));
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
@@ -227,9 +237,12 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
     unsigned class = hak_class_of(bytes);
     struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
     uint64_t before = hak_sites_on ? refilled(class) : 0;
-    *zeroed = 0;
-    void *block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
-                                          : alloc_class(class, &call, zeroed);
+    void *block;
+    do {
+        *zeroed = 0;
+        block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
+                                        : alloc_class(class, &call, zeroed);
+    } while (hak_unlikely(block == NULL) && may_try_again(bytes));
     if (hak_unlikely(hak_sites_on) && block != NULL)
         note_site(block, &call, class, before);
     errno = block != NULL ? saved : ENOMEM;

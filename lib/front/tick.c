@@ -4,7 +4,7 @@
  *
  * There is no thread for it. A thread looks at the clock once in many slow paths, and one
  * of those that find the time come does the work. A process that does not allocate keeps
- * what it has.
+ * what it has. And what happens when the system refuses memory.
  */
 #include "front/front.h"
 
@@ -34,4 +34,9 @@ void hak_tick(void)
     hak_pool_size_superslabs();
     hak_gauge_add(purged_bytes, hak_pool_purge() + hak_span_purge());
     hak_big_tick();
+}
+
+size_t hak_reclaim(void)
+{
+    return hak_pool_reclaim() + hak_big_reclaim() + hak_span_reclaim();
 }

@@ -291,6 +291,20 @@ static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
     settle(now_ns);
 }
 
+size_t hak_big_reclaim(void)
+{
+    size_t bytes = 0;
+    hak_lock_take(&table.lock);
+    uint64_t now_ns = hak_os_now_ns();
+    for (struct hak_big_range out; (out = hak_bigcache_evict(0, 0, now_ns)).address != NULL;) {
+        unmap(out.address, out.bytes);
+        bytes += out.bytes;
+    }
+    bytes += hak_purge_unmap_all();
+    hak_lock_release(&table.lock);
+    return bytes;
+}
+
 void hak_big_tick(void)
 {
     hak_lock_take(&table.lock);

@@ -30,6 +30,10 @@ extern int (*hak_big_lets_go)(uintptr_t site);
 /* Lets time pass for what the BigCache and the batch keep. */
 void hak_big_tick(void);
 
+/* Unmaps all that the BigCache and the batch keep, since address space is short; returns
+ * the bytes. */
+size_t hak_big_reclaim(void);
+
 void hak_big_fork_prepare(void);
 void hak_big_fork_done(int in_child);
 

@@ -13,12 +13,15 @@ struct chunk {
     uint64_t used;  /* units that are taken */
     uint64_t dirty; /* free units with contents */
     uint64_t stale; /* of these, the ones that were dirty at the last purge already */
-    uint32_t unit;  /* first one */
+    uint32_t unit;  /* first one, or NO_CHUNK: given back, and none of its units is free */
 };
+
+#define NO_CHUNK UINT32_MAX
 
 static struct {
     struct hak_lock lock;
     size_t count;
+    size_t gone; /* chunks that were given back */
     size_t first_with[HAK_SPAN_MOST_UNITS + 1]; /* no chunk below has a gap of so many units */
     struct chunk chunks[CHUNK_CAPACITY];
 } spans;
@@ -41,21 +44,41 @@ static int find_gap(uint64_t used, size_t units)
     return gaps != 0 ? __builtin_ctzll(gaps) : -1;
 }
 
+/* The place of a chunk that was given back, or the next one. */
+static size_t free_index(void)
+{
+    for (size_t i = 0; spans.gone != 0 && i < spans.count; i++)
+        if (spans.chunks[i].unit == NO_CHUNK)
+            return i;
+    return spans.count;
+}
+
+static void gaps_from(size_t index)
+{
+    for (size_t n = 1; n <= HAK_SPAN_MOST_UNITS; n++)
+        if (spans.first_with[n] > index)
+            spans.first_with[n] = index;
+}
+
 static struct chunk *add_chunk(void)
 {
-    if (spans.count == CHUNK_CAPACITY) {
+    size_t index = free_index();
+    if (index == CHUNK_CAPACITY) {
         errno = ENOSPC;
         return NULL;
     }
     size_t unit = hak_zone_take(CHUNK_UNITS, CHUNK_UNITS);
     if (unit == HAK_NO_UNIT)
         return NULL;
-    struct chunk *chunk = &spans.chunks[spans.count];
-    chunk->unit = (uint32_t)unit;
-    hak_store_relaxed(&hak_zone.next[unit], (uint32_t)spans.count);
-    spans.count++;
+    if (index == spans.count)
+        spans.count++;
+    else
+        spans.gone--;
+    spans.chunks[index] = (struct chunk){.unit = (uint32_t)unit};
+    gaps_from(index);
+    hak_store_relaxed(&hak_zone.next[unit], (uint32_t)index);
     hak_gauge_add(mapped_bytes, CHUNK_UNITS * HAK_UNIT_BYTES);
-    return chunk;
+    return &spans.chunks[index];
 }
 
 static size_t take_gap(struct chunk *chunk, unsigned at, size_t units, int *zeroed)
@@ -94,9 +117,7 @@ static void give(struct chunk *chunk, size_t index, uint64_t mask)
 {
     chunk->used &= ~mask;
     chunk->dirty |= mask;
-    for (size_t n = 1; n <= HAK_SPAN_MOST_UNITS; n++)
-        if (spans.first_with[n] > index)
-            spans.first_with[n] = index;
+    gaps_from(index);
 }
 
 void hak_span_give(size_t unit, size_t units)
@@ -149,6 +170,24 @@ size_t hak_span_purge(void)
     hak_lock_take(&spans.lock);
     for (size_t i = 0; i < spans.count; i++)
         bytes += purge_chunk(&spans.chunks[i]);
+    hak_lock_release(&spans.lock);
+    return bytes;
+}
+
+size_t hak_span_reclaim(void)
+{
+    size_t bytes = 0;
+    hak_lock_take(&spans.lock);
+    for (size_t i = 0; i < spans.count; i++) {
+        struct chunk *chunk = &spans.chunks[i];
+        if (chunk->used != 0)
+            continue;
+        hak_zone_give(chunk->unit, CHUNK_UNITS);
+        *chunk = (struct chunk){.used = ~(uint64_t)0, .unit = NO_CHUNK};
+        spans.gone++;
+        bytes += CHUNK_UNITS * HAK_UNIT_BYTES;
+    }
+    hak_gauge_add(mapped_bytes, -(int64_t)bytes);
     hak_lock_release(&spans.lock);
     return bytes;
 }

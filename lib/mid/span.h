@@ -26,6 +26,10 @@ int hak_span_resize(size_t unit, size_t units, size_t new_units);
  * the OS. Returns the bytes. */
 size_t hak_span_purge(void);
 
+/* Gives chunks without taken units back to the zone, since address space is short; returns
+ * the bytes. */
+size_t hak_span_reclaim(void);
+
 void hak_span_fork_prepare(void);
 void hak_span_fork_done(int in_child);
 

@@ -56,13 +56,17 @@ void *hak_purge_take(size_t bytes)
     return address;
 }
 
+static void unmap(const struct range *range)
+{
+    hak_os.unmap(range->address, range->bytes);
+    hak_gauge_add(big_unmaps, 1);
+    hak_gauge_add(mapped_bytes, -(int64_t)range->bytes);
+}
+
 static void unmap_oldest(void)
 {
-    struct range *oldest = &batch.cold[0];
-    hak_os.unmap(oldest->address, oldest->bytes);
-    hak_gauge_add(big_unmaps, 1);
-    hak_gauge_add(mapped_bytes, -(int64_t)oldest->bytes);
-    batch.cold_bytes -= oldest->bytes;
+    unmap(&batch.cold[0]);
+    batch.cold_bytes -= batch.cold[0].bytes;
     remove_at(batch.cold, &batch.cold_count, 0);
 }
 
@@ -129,6 +133,17 @@ void hak_purge_limit(size_t most_bytes, uint64_t now_ns)
         return;
     while (batch.cold_count != 0 && batch.cold_bytes > most_bytes)
         unmap_oldest();
+}
+
+size_t hak_purge_unmap_all(void)
+{
+    size_t bytes = batch.waiting_bytes + batch.cold_bytes;
+    while (batch.cold_count != 0)
+        unmap_oldest();
+    for (size_t i = 0; i < batch.waiting_count; i++)
+        unmap(&batch.waiting[i]);
+    batch.waiting_count = batch.waiting_bytes = 0;
+    return bytes;
 }
 
 void hak_purge_tick(uint64_t now_ns)

@@ -22,6 +22,9 @@ void hak_purge_limit(size_t most_bytes, uint64_t now_ns);
  * zeros. */
 void *hak_purge_take(size_t bytes);
 
+/* Unmaps whatever waits or is cold, since address space is short; returns the bytes. */
+size_t hak_purge_unmap_all(void);
+
 /* Flushes a batch whose oldest range has waited long enough. */
 void hak_purge_tick(uint64_t now_ns);
 

@@ -249,7 +249,10 @@ static struct hak_slab *claim_unused(const struct request *request, struct hak_s
             return NULL;
     } while (!hak_cas_acq_rel(&superslab->claimed, &index, index + 1));
     size_t unit = superslab->unit + index;
-    hak_superslab_enter(superslab);
+    if (!hak_superslab_enter(superslab)) {
+        list_slot(&pool.unused, unit);
+        return NULL;
+    }
     claim(unit, HAK_SLOT_UNUSED);
     return open_slot(request, unit, index);
 }
@@ -259,7 +262,11 @@ static struct hak_slab *claim_purged(const struct request *request)
     size_t unit = pop_claimed(&pool.unused, HAK_SLOT_UNUSED);
     if (unit == HAK_NO_UNIT)
         return NULL;
-    hak_superslab_enter(hak_superslab_at(unit - index_of(unit)));
+    if (!hak_superslab_enter(hak_superslab_at(unit - index_of(unit)))) {
+        set_state(unit, HAK_SLOT_UNUSED, 0);
+        list_slot(&pool.unused, unit);
+        return NULL;
+    }
     return open_slot(request, unit, index_of(unit));
 }
 
@@ -458,13 +465,36 @@ size_t hak_pool_purge(void)
     return bytes;
 }
 
+static size_t withdraw_returned(const struct class_pool *home)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < hak_load_acquire(&home->registered); i++)
+        bytes += hak_superslab_withdraw(hak_superslab_at(home->registry[i]));
+    return bytes;
+}
+
+size_t hak_pool_reclaim(void)
+{
+    size_t bytes = 0, unit;
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++)
+        while ((unit = pop_claimed(&pools[class].empty, HAK_SLOT_EMPTY)) != HAK_NO_UNIT) {
+            count_empty(class, -1);
+            purge_slot(unit);
+        }
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++)
+        bytes += withdraw_returned(&pools[class]);
+    return bytes;
+}
+
 void hak_pool_fork_prepare(void)
 {
     hak_lock_take(&pool.lock);
+    hak_superslab_fork_prepare();
 }
 
 void hak_pool_fork_done(int in_child)
 {
+    hak_superslab_fork_done(in_child);
     if (in_child)
         hak_lock_reset(&pool.lock);
     else

@@ -41,6 +41,9 @@ size_t hak_pool_purge(void);
 /* The ACE tick: decides the size of each class's next SuperSlab by its use. */
 void hak_pool_size_superslabs(void);
 
+/* Gives the address space of SuperSlabs without used blocks back; returns the bytes. */
+size_t hak_pool_reclaim(void);
+
 uint32_t hak_pool_active(unsigned class); /* slots that hold the class and are not EMPTY */
 
 void hak_pool_fork_prepare(void);

@@ -2,6 +2,8 @@
 
 #include "core/codes.h"
 #include "core/probe.h"
+#include "os/lock.h"
+#include "os/os.h"
 
 static size_t bytes_of(const struct hak_superslab *superslab)
 {
@@ -51,15 +53,76 @@ void hak_superslab_unmap(struct hak_superslab *superslab)
     hak_zone_give(unit, slots);
 }
 
+/* In `use`, which is 0 otherwise. WITHDRAWN: all but the header's page is unmapped. */
 #define RETURNED 0x80000000u
+#define WITHDRAWN 0x40000000u
 
-void hak_superslab_enter(struct hak_superslab *superslab)
+/* Guards the way to WITHDRAWN and back; nobody else changes `use` while that is set. */
+static struct hak_lock mapping;
+
+static char *body_of(struct hak_superslab *superslab)
 {
-    uint32_t use = hak_load_relaxed(&superslab->use);
-    while (!hak_cas_acq_rel(&superslab->use, &use, (use & ~RETURNED) + 1))
-        ;
+    return (char *)superslab + HAK_PAGE_BYTES;
+}
+
+static int bring_back(struct hak_superslab *superslab)
+{
+    int done = 1;
+    hak_lock_take(&mapping);
+    if (hak_load_relaxed(&superslab->use) & WITHDRAWN) {
+        done = hak_os.map(body_of(superslab), bytes_of(superslab) - HAK_PAGE_BYTES) != NULL;
+        if (done)
+            hak_store_release(&superslab->use, RETURNED);
+    }
+    hak_lock_release(&mapping);
+    return done;
+}
+
+int hak_superslab_enter(struct hak_superslab *superslab)
+{
+    uint32_t use = hak_load_acquire(&superslab->use);
+    for (;;) {
+        if (hak_unlikely(use & WITHDRAWN)) {
+            if (!bring_back(superslab))
+                return 0;
+            use = hak_load_acquire(&superslab->use);
+        } else if (hak_cas_acq_rel(&superslab->use, &use, (use & ~RETURNED) + 1)) {
+            break;
+        }
+    }
     if (use & RETURNED)
         count_mapped(superslab);
+    return 1;
+}
+
+size_t hak_superslab_withdraw(struct hak_superslab *superslab)
+{
+    size_t bytes = bytes_of(superslab) - HAK_PAGE_BYTES;
+    uint32_t returned = RETURNED;
+    hak_lock_take(&mapping);
+    int done = hak_cas_acq_rel(&superslab->use, &returned, RETURNED | WITHDRAWN);
+    if (done) {
+        for (uint32_t i = 0; i < superslab->slots; i++)
+            hak_store_relaxed(&hak_zone.map[superslab->unit + i], 0);
+        done = hak_os.unmap(body_of(superslab), bytes) == 0;
+        if (!done)
+            hak_store_release(&superslab->use, RETURNED);
+    }
+    hak_lock_release(&mapping);
+    return done ? bytes : 0;
+}
+
+void hak_superslab_fork_prepare(void)
+{
+    hak_lock_take(&mapping);
+}
+
+void hak_superslab_fork_done(int in_child)
+{
+    if (in_child)
+        hak_lock_reset(&mapping);
+    else
+        hak_lock_release(&mapping);
 }
 
 void hak_superslab_leave(struct hak_superslab *superslab)

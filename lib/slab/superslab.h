@@ -41,7 +41,7 @@ struct hak_superslab {
     uint32_t claimed;      /* any thread, by CAS: slots taken from UNUSED, in order */
     uint32_t open_next;    /* next SuperSlab with UNUSED slots, under the pool's lock */
     uint64_t classes_seen; /* any thread, by atomic or: classes it is registered for */
-    uint32_t use;          /* any thread, by CAS: slots that are not UNUSED; RETURNED */
+    uint32_t use;          /* any thread, by CAS: slots that are not UNUSED, or its flags */
     uint32_t unused;
     uint64_t reserved[26];
     struct hak_slab slab[HAK_SUPERSLAB_SLABS];
@@ -118,9 +118,16 @@ void hak_superslab_unmap(struct hak_superslab *superslab);
 
 /* A slot leaves UNUSED, or is UNUSED again with its pages given back. A SuperSlab of which
  * the last slot goes has returned to the OS, but for the page of its header, which late
- * remote frees may still look at; the first slot to come brings it back. */
-void hak_superslab_enter(struct hak_superslab *superslab);
+ * remote frees may still look at; the first slot to come brings it back. 0: it was
+ * withdrawn, and the OS refuses the memory. */
+int hak_superslab_enter(struct hak_superslab *superslab);
 void hak_superslab_leave(struct hak_superslab *superslab);
+/* Gives the address space of one that has returned to the OS back too; returns the bytes.
+ * It keeps its place in the zone. */
+size_t hak_superslab_withdraw(struct hak_superslab *superslab);
+
+void hak_superslab_fork_prepare(void);
+void hak_superslab_fork_done(int in_child);
 
 /* Makes a claimed slot the caller's slab of this class, without blocks carved. */
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner);

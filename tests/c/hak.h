@@ -96,7 +96,7 @@ __attribute__((unused)) static void publish_policy(void) {
 
 /* ---- faults ----------------------------------------------------------------------------- */
 
-/* Operations that can fail: map, reserve, commit, remap (kinds below). From the call numbered
+/* Operations that can fail: the kinds below. From the call numbered
  * `from` (1 is the next) on, `count` of them fail. Set up by arm_faults() while one thread runs. */
 enum fault_kind {
     FAULT_MAP = 1,
@@ -104,7 +104,8 @@ enum fault_kind {
     FAULT_COMMIT = 4,
     FAULT_UNMAP = 8,
     FAULT_REMAP = 16,
-    FAULT_ALL = 31
+    FAULT_ADVISE = 32,
+    FAULT_ALL = 63
 };
 
 static struct {
@@ -145,6 +146,10 @@ static void *faulty_remap(void *address, size_t old_bytes, size_t new_bytes) {
     return fault_now(FAULT_REMAP) ? NULL : real_os.remap(address, old_bytes, new_bytes);
 }
 
+static int faulty_advise(void *address, size_t bytes, int advice) {
+    return fault_now(FAULT_ADVISE) ? -1 : real_os.advise(address, bytes, advice);
+}
+
 __attribute__((unused)) static void arm_faults(unsigned kinds, long from, long count) {
     if (real_os.map == NULL) {
         real_os = hak_os;
@@ -153,6 +158,7 @@ __attribute__((unused)) static void arm_faults(unsigned kinds, long from, long c
         hak_os.commit = faulty_commit;
         hak_os.unmap = faulty_unmap;
         hak_os.remap = faulty_remap;
+        hak_os.advise = faulty_advise;
     }
     fault.kinds = kinds;
     fault.from = from;

@@ -15,9 +15,11 @@ enum { LIVE = 64, THREADS = 3, STEPS = 300 };
 /* ---- the child: allocates under faults, checks every byte it holds ----------------------- */
 
 static void arm_from_environment(void) {
-    const char *from = getenv("HAK_FAULT_FROM"), *count = getenv("HAK_FAULT_COUNT");
-    if (from != NULL && count != NULL)
-        arm_faults(FAULT_MAP | FAULT_RESERVE | FAULT_COMMIT | FAULT_REMAP, atol(from), atol(count));
+    const char *faults = getenv("HAK_FAULTS");
+    unsigned kinds;
+    long from, count;
+    if (faults != NULL && sscanf(faults, "%u %ld %ld", &kinds, &from, &count) == 3)
+        arm_faults(kinds, from, count);
 }
 EARLY(arm_from_environment)
 
@@ -136,15 +138,15 @@ static int child(void) {
 
 /* ---- the parent ---------------------------------------------------------------------------- */
 
-static int run_child(long from, long count) {
-    char from_text[32], count_text[32];
-    snprintf(from_text, sizeof from_text, "%ld", from);
-    snprintf(count_text, sizeof count_text, "%ld", count);
+enum { MEMORY = FAULT_MAP | FAULT_RESERVE | FAULT_COMMIT | FAULT_REMAP };
+
+static int run_child(unsigned kinds, long from, long count) {
+    char faults[80];
+    snprintf(faults, sizeof faults, "%u %ld %ld", kinds, from, count);
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
-        setenv("HAK_FAULT_FROM", from_text, 1);
-        setenv("HAK_FAULT_COUNT", count_text, 1);
+        setenv("HAK_FAULTS", faults, 1);
         execl("/proc/self/exe", "test_faults", "--child", (char *)NULL);
         _exit(127);
     }
@@ -154,11 +156,14 @@ static int run_child(long from, long count) {
 }
 
 /* All k until one child got to its end without a refusal; a bad one is told by its k. */
-static void refuse_each(long count, long step) {
+static void refuse_each(unsigned kinds, long count, long step) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    step = step * 4 + 1; /* the start of a program takes long there */
+#endif
     if (rounds_of(1) != 1) /* HAK_LONG=1: each of them */
         step = 1;
     for (long k = 1; k < 2000; k += step) {
-        int code = run_child(k, count);
+        int code = run_child(kinds, k, count);
         if (code == 3)
             return;
         if (!CHECK_EQ(code, 0))
@@ -169,15 +174,30 @@ static void refuse_each(long count, long step) {
 }
 
 static void any_single_refusal_is_survived(void) {
-    refuse_each(1, 2);
+    refuse_each(MEMORY, 1, 1);
 }
 
 static void any_two_refusals_in_a_row_are_survived(void) {
-    refuse_each(2, 3);
+    refuse_each(MEMORY, 2, 3);
 }
 
 static void a_system_that_refuses_from_some_moment_on_is_survived(void) {
-    refuse_each(1000000, 3);
+    refuse_each(MEMORY, 1000000, 3);
+}
+
+/* As munmap does at the limit on mappings: what it should have given back stays, no more. */
+static void a_system_that_takes_nothing_back_is_survived(void) {
+    setenv("HAKMEM_MODE", "minimal", 1); /* without caches blocks are unmapped at once */
+    refuse_each(FAULT_UNMAP, 1, 5);
+    CHECK_EQ(run_child(FAULT_UNMAP, 1, 1000000), 0);
+    unsetenv("HAKMEM_MODE");
+}
+
+static void a_system_that_takes_no_advice_is_survived(void) {
+    setenv("HAKMEM_THP", "off", 1); /* which is an advice for each block */
+    CHECK_EQ(run_child(FAULT_ADVISE, 1, 1000000), 0);
+    CHECK_EQ(run_child(FAULT_ADVISE | FAULT_UNMAP | FAULT_REMAP, 1, 1000000), 0);
+    unsetenv("HAKMEM_THP");
 }
 
 int main(int argc, char **argv) {
@@ -187,5 +207,7 @@ int main(int argc, char **argv) {
     RUN(any_single_refusal_is_survived);
     RUN(any_two_refusals_in_a_row_are_survived);
     RUN(a_system_that_refuses_from_some_moment_on_is_survived);
+    RUN(a_system_that_takes_nothing_back_is_survived);
+    RUN(a_system_that_takes_no_advice_is_survived);
     return check_report();
 }

@@ -7,9 +7,11 @@
  *
  * Each setting is a run of this program of its own, since most knobs are read at the start.
  */
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "front/front.h"
 #include "hak.h"
 #include "mid/ace.h"
 #include "slab/remote.h"
@@ -235,12 +237,33 @@ static int64_t bytes_of_direct_blocks(void) {
     return bytes;
 }
 
+static uint32_t reclaim_stop;
+
+static void *reclaim_again_and_again(void *unused) {
+    while (!hak_load_acquire(&reclaim_stop)) {
+        hak_reclaim();
+        sched_yield();
+    }
+    return unused;
+}
+
+static void run_seeds_while_memory_is_reclaimed(void) {
+    pthread_t reclaimer;
+    pthread_create(&reclaimer, NULL, reclaim_again_and_again, NULL);
+    run_thread(run_seeds, NULL);
+    hak_store_release(&reclaim_stop, 1);
+    pthread_join(reclaimer, NULL);
+}
+
 static int child(unsigned thread_count) {
     for (int i = 0; i < SHARED; i++)
         pthread_mutex_init(&shared_locks[i], NULL);
     steps = 1500;
     threads = thread_count;
-    run_thread(run_seeds, NULL);
+    if (getenv("HAK_TEST_RECLAIM") != NULL)
+        run_seeds_while_memory_is_reclaimed();
+    else
+        run_thread(run_seeds, NULL);
     if (blocks_away_from_home() != 0)
         fprintf(stderr, "  %ld blocks never came home\n", (long)blocks_away_from_home());
     if (bytes_of_direct_blocks() != 0)
@@ -303,6 +326,15 @@ SETTING(blocks_keep_their_contents_with_the_longest_lists,
 SETTING(blocks_keep_their_contents_with_a_low_threshold, "HAKMEM_MMAP_THRESHOLD=65536")
 SETTING(blocks_keep_their_contents_in_learning_mode, "HAKMEM_MODE=learning")
 
+SETTING(blocks_keep_their_contents_when_most_are_sampled, "HAKMEM_SAMPLE_BYTES=64")
+SETTING(blocks_keep_their_contents_while_everything_is_learnt,
+        "HAKMEM_MODE=learning HAKMEM_LEARN_WINDOW_MS=10 HAKMEM_LEARN_MIN_SAMPLES=1 "
+        "HAKMEM_ACE_ENABLED=1")
+SETTING(blocks_keep_their_contents_when_idle_memory_goes_back_at_once, "HAKMEM_PURGE_IDLE_MS=10")
+SETTING(blocks_keep_their_contents_while_memory_is_reclaimed, "HAK_TEST_RECLAIM=1")
+SETTING(blocks_keep_their_contents_while_memory_is_reclaimed_in_pow2_classes,
+        "HAK_TEST_RECLAIM=1 HAKMEM_TINY_GEOMETRY=pow2 HAKMEM_SUPERSLAB_LG=19 HAKMEM_FRONT_CAP=16")
+
 int main(int argc, char **argv) {
     if (argc > 2 && strcmp(argv[1], "--child") == 0)
         return child((unsigned)atoi(argv[2]));
@@ -321,5 +353,10 @@ int main(int argc, char **argv) {
     RUN(blocks_keep_their_contents_with_the_longest_lists);
     RUN(blocks_keep_their_contents_with_a_low_threshold);
     RUN(blocks_keep_their_contents_in_learning_mode);
+    RUN(blocks_keep_their_contents_when_most_are_sampled);
+    RUN(blocks_keep_their_contents_while_everything_is_learnt);
+    RUN(blocks_keep_their_contents_when_idle_memory_goes_back_at_once);
+    RUN(blocks_keep_their_contents_while_memory_is_reclaimed);
+    RUN(blocks_keep_their_contents_while_memory_is_reclaimed_in_pow2_classes);
     return check_report();
 }

@@ -78,7 +78,17 @@ def test_a_limit_on_address_space_is_used_and_survived(
     directory: Path, space_mib: int, bytes_each: int
 ) -> None:
     program = built("short_of_memory", directory)
-    passes([program, str(bytes_each), "50"], space_mib=space_mib)
+    passes([program, "50", str(bytes_each)], space_mib=space_mib)
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_one_tier_has_freed_serves_all_others_when_space_is_short(
+    directory: Path, order: int, geometry: str
+) -> None:
+    sizes = ("64", "3000000", "1000", "100000", "2048", "6000", "600000", "500")[::order]
+    program = built("short_of_memory", directory)
+    passes([program, "40", *sizes], {"HAKMEM_TINY_GEOMETRY": geometry}, space_mib=200)
 
 
 def test_a_forked_child_of_a_threaded_program_goes_on(directory: Path) -> None:

@@ -1,8 +1,8 @@
 /*
  * misuse.h - what the misuse programs share. Each commits one abuse, goes on, and prints "survived"
- * with exit code 0 if it could. Its first lines say what libhakmem does about it; the line
- * "Expect:" is what tests/integration/test_misuse.py checks: the exit code, or the signal where
- * the abuse is not detected and fatal, and the exact counters.
+ * with exit code 0 if it could. Its first lines say what libhakmem does about it; "Expect:" is what
+ * tests/integration/test_misuse.py checks: the exit code, or the signal where the abuse is not
+ * detected and fatal, and the exact counters.
  */
 #ifndef HAK_TESTS_MISUSE_H
 #define HAK_TESTS_MISUSE_H

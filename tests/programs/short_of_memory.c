@@ -1,7 +1,8 @@
 /*
- * Runs under RLIMIT_AS (set by the caller): takes all the blocks of one size that there are, keeps
- * their contents, gets ENOMEM and not a crash, gives everything back and gets as much again.
- * Arguments: the size, and the share of the limit in percent that must be to be had.
+ * Runs under RLIMIT_AS (set by the caller): takes all the blocks of a size that there are, keeps
+ * their contents, gets ENOMEM and not a crash, gives everything back and gets as much again; then
+ * the same with the next size. At the end a thread starts and allocates. Arguments: the share of
+ * the limit in percent that must be to be had, and the sizes.
  */
 #include <sys/resource.h>
 
@@ -36,15 +37,30 @@ static size_t take_all(size_t bytes) {
     return count;
 }
 
+static void *allocate(void *failed) {
+    void *block = malloc(1000);
+    *(int *)failed = block == NULL;
+    free(block);
+    return NULL;
+}
+
 int main(int argc, char **argv) {
     struct rlimit limit;
-    size_t bytes = argc > 1 ? strtoul(argv[1], NULL, 10) : 64;
-    size_t percent = argc > 2 ? strtoul(argv[2], NULL, 10) : 50;
+    pthread_t thread;
+    int failed = 1;
     GUARD();
     getrlimit(RLIMIT_AS, &limit);
-    size_t first = take_all(bytes), again = take_all(bytes);
-    EXPECT(first * bytes >= limit.rlim_cur / 100 * percent);
-    EXPECT(again >= first - first / 8);
-    fprintf(stderr, "%zu, then %zu blocks of %zu bytes\n", first, again, bytes);
+    for (int i = 2; i < argc; i++) {
+        size_t bytes = strtoul(argv[i], NULL, 10);
+        size_t first = take_all(bytes), again = take_all(bytes);
+        EXPECT(first * bytes >= limit.rlim_cur / 100 * strtoul(argv[1], NULL, 10));
+        EXPECT(again >= first - first / 8);
+        fprintf(stderr, "%zu, then %zu blocks of %zu bytes\n", first, again, bytes);
+    }
+    void *refused = opaque_pointer(malloc(opaque((size_t)1 << 40)));
+    EXPECT(refused == NULL); /* and what is only kept has gone back */
+    EXPECT(pthread_create(&thread, NULL, allocate, &failed) == 0);
+    pthread_join(thread, NULL);
+    EXPECT(!failed);
     return report();
 }
