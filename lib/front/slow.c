@@ -137,6 +137,7 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
     struct hak_ace_request request = {
         .class = class,
         .bytes = hak_max(call->bytes, call->align),
+        .align = call->align,
         .seat = front->heap != NULL ? front->heap->tag : 0,
         .want = front->shared_word != HAK_NO_WORD ? hak_policy_now()->front_refill[class] : 1,
         .counts = counts_of(front),

@@ -26,6 +26,7 @@ HAK_INLINE int hak_ace_is_direct(unsigned class)
 struct hak_ace_request {
     unsigned class; /* the smallest that holds it */
     size_t bytes;   /* that the block must have */
+    size_t align;   /* likewise; the class has it, a larger one may not */
     unsigned seat;  /* any number that differs between threads */
     unsigned want;  /* blocks, if they come in one go */
     struct hak_block *counts;

@@ -113,12 +113,16 @@ static unsigned steal(unsigned class, const struct want *want, unsigned first, u
     return 0;
 }
 
+#define EVERY_ALIGN 64 /* that blocks of every class above Tiny have */
+
 /* From a larger class, while a block of it is not above W_MAX times what was asked for. */
 static void *cut_larger(const struct want *want)
 {
     const struct hak_ace_request *request = want->request;
     void *list = NULL;
     struct want of_larger = {request, want->seat, 0, 1, &list};
+    if (request->align > EVERY_ALIGN)
+        return NULL;
     for (unsigned class = request->class + 1; hak_ace_fits(class, request->bytes); class++)
         if (steal(class, &of_larger, 0, 1) != 0)
             return list;

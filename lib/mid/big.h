@@ -23,8 +23,8 @@ int hak_big_free(void *block);
  * changed. The block is a big one. */
 void *hak_big_resize(void *block, size_t bytes);
 
-/* Asked about the site of a freed block when it is not NULL: 1, the BigCache does not keep it. Called
- * under the lock of big blocks. Set once, at the library's start. */
+/* Asked about the site of a freed block when it is not NULL: 1, the BigCache does not keep
+ * it. Called under the lock of big blocks. Set once, at the library's start. */
 extern int (*hak_big_lets_go)(uintptr_t site);
 
 /* Lets time pass for what the BigCache and the batch keep. */
