@@ -22,7 +22,7 @@
  * classes changes byte by byte under its readers. */
 __attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void) {
-    return "race:hak_window_end\nrace:hak_policy_publish\nrace:fill_both\n";
+    return "race:hak_window_end\nrace:hak_policy_publish\nrace:fill_both\nrace_top:hak_class_of\n";
 }
 #endif
 
