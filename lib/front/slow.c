@@ -140,6 +140,7 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
         .seat = front->heap != NULL ? front->heap->tag : 0,
         .want = front->shared_word != HAK_NO_WORD ? hak_policy_now()->front_refill[class] : 1,
         .counts = counts_of(front),
+        .align = call->align,
     };
     if (!hkm_ace_alloc(&request, &answer))
         return alloc_big(call->align, call, zeroed);

@@ -29,6 +29,7 @@ struct hak_ace_request {
     unsigned seat;  /* any number that differs between threads */
     unsigned want;  /* blocks, if they come in one go */
     struct hak_block *counts;
+    size_t align;   /* of the block; above a cache line only its own class will do */
 };
 
 struct hak_ace_answer {

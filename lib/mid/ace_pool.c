@@ -113,11 +113,16 @@ static unsigned steal(unsigned class, const struct want *want, unsigned first, u
     return 0;
 }
 
+/* Blocks of every class lie at multiples of a cache line. */
+#define LEAST_ALIGN 64
+
 /* From a larger class, while a block of it is not above W_MAX times what was asked for. */
 static void *cut_larger(const struct want *want)
 {
     const struct hak_ace_request *request = want->request;
     void *list = NULL;
+    if (request->align > LEAST_ALIGN) /* a larger stride need not be a multiple of it */
+        return NULL;
     struct want of_larger = {request, want->seat, 0, 1, &list};
     for (unsigned class = request->class + 1; hak_ace_fits(class, request->bytes); class++)
         if (steal(class, &of_larger, 0, 1) != 0)

@@ -7,7 +7,7 @@
 static struct hak_block counts;
 
 static unsigned refill(unsigned class, unsigned seat, unsigned want, void **list) {
-    struct hak_ace_request request = {class, hak_classes.size[class], seat, want, &counts};
+    struct hak_ace_request request = {class, hak_classes.size[class], seat, want, &counts, 1};
     void *larger;
     return hak_ace_refill(&request, list, &larger);
 }
@@ -193,7 +193,7 @@ static void an_interior_pointer_in_a_drain_is_reported(void) {
 
 static struct hak_ace_answer ask(size_t bytes, unsigned want) {
     struct hak_ace_answer answer;
-    struct hak_ace_request request = {hak_class_of(bytes), bytes, 0, want, &counts};
+    struct hak_ace_request request = {hak_class_of(bytes), bytes, 0, want, &counts, 1};
     CHECK_EQ(hkm_ace_alloc(&request, &answer), 1);
     return answer;
 }
@@ -237,7 +237,7 @@ static void a_class_over_its_cap_is_told_as_exhausted_and_still_served(void) {
 static void a_class_over_its_cap_gets_its_blocks_one_by_one(void) {
     unsigned class = hak_class_of(18000);
     void *blocks[12], *list = NULL, *larger;
-    struct hak_ace_request request = {class, 18000, 0, 8, &counts};
+    struct hak_ace_request request = {class, 18000, 0, 8, &counts, 1};
     CHECK_EQ(take(class, 0, 12, blocks), 12);
     drain(class, blocks + 1, 11);
     CHECK(hak_ace_refill(&request, &list, &larger) > 1);
@@ -254,7 +254,7 @@ static void a_class_over_its_cap_gets_its_blocks_one_by_one(void) {
 static void below_its_cap_the_bundle_follows_the_deficit(void) {
     unsigned class = hak_class_of(3000);
     void *blocks[20], *list = NULL, *larger;
-    struct hak_ace_request request = {class, 3000, 0, 20, &counts};
+    struct hak_ace_request request = {class, 3000, 0, 20, &counts, 1};
     CHECK_EQ(take(class, 0, 20, blocks), 20);
     drain(class, blocks + 1, 19);
     SET_KNOB(cap_mid, 1000); /* nearly all of it is missing */
@@ -287,7 +287,7 @@ static void a_class_wider_than_w_max_does_not_serve(void) {
     struct hak_ace_answer answer;
     size_t bytes = 33 * 1024;
     unsigned class = hak_class_of(bytes);
-    struct hak_ace_request request = {class, bytes, 0, 1, &counts};
+    struct hak_ace_request request = {class, bytes, 0, 1, &counts, 1};
     uint64_t told = counts.scalar[HAK_SCALAR_ace_threshold];
     set_w_max(HAK_KNOB_w_max_large, 1.0);
     CHECK_EQ(hkm_ace_alloc(&request, &answer), 0);
