@@ -239,7 +239,7 @@ struct hak_block *hak_page_block(uint32_t index)
         return NULL;
     if (page.segments[segment] == NULL && map_segment(segment) != 0)
         return NULL;
-    if (page.header->blocks_used <= index)
+    if (hak_load_relaxed(&page.header->blocks_used) <= index)
         hak_store_release(&page.header->blocks_used, index + 1);
     return (struct hak_block *)page.segments[segment] + index % SEGMENT_BLOCKS;
 }
