@@ -49,6 +49,14 @@ def test_each_command_of_the_observation_floor_has_a_page(name: str) -> None:
     assert f"hakmem-{name}" in PAGES
 
 
+def test_the_main_page_lists_every_command_and_each_has_a_page() -> None:
+    with group.make_context("hakmem", ["--help"], resilient_parsing=True) as context:
+        names = group.list_commands(context)
+    listed, _, _ = (MAN / "hakmem.1").read_text().partition(".SH OPTIONS")
+    assert [name for name in names if f".BR hakmem-{name} (1)" not in listed] == []
+    assert [name for name in names if f"hakmem-{name}" not in PAGES] == []
+
+
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
 @pytest.mark.parametrize("page", ["hakmem", *PAGES])
 def test_a_page_formats_without_a_warning(page: str) -> None:
