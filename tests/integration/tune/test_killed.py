@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import random
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -37,17 +39,15 @@ def test_after_kills_at_random_moments_no_run_is_lost_or_repeated(
         process = subprocess.Popen(
             arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
         )
-        moment = dice.uniform(0.3, 1.5) if killed < KILLS else LIMIT_S
-        try:
-            _, said = process.communicate(timeout=moment)
+        if killed == KILLS:
+            _, said = process.communicate(timeout=LIMIT_S)
             assert process.returncode == 0, said
             break
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.communicate()
-            killed += 1
+        wait_for_runs(process, log, runs_of(log) + dice.randrange(9), dice.uniform(0, 0.02))
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        killed += 1
         kept = still_there(sweep, kept)
-    assert killed > 0
     with Store.open(sweep) as store:
         trials = store.trials()
         planned = {
@@ -69,6 +69,21 @@ def test_after_kills_at_random_moments_no_run_is_lost_or_repeated(
     stored = collections.Counter(trial.arm.partition("=")[2] for trial in trials)
     assert not stored - ran
     assert sum((ran - stored).values()) <= killed
+
+
+def runs_of(log: Path) -> int:
+    return len(log.read_text().split())
+
+
+def wait_for_runs(process: subprocess.Popen[bytes], log: Path, runs: int, more_s: float) -> None:
+    """Until the log has so many runs, and a moment more: somewhere within a run or between two."""
+    end_ns = time.monotonic_ns() + int(LIMIT_S * 1e9)
+    while runs_of(log) < runs:
+        assert process.poll() is None, "the sweep ended before it could be killed"
+        assert time.monotonic_ns() < end_ns
+        time.sleep(0.001)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(more_s)
 
 
 def still_there(
