@@ -33,7 +33,24 @@ async def _until_idle(min_sleep: float = 0, max_sleep: float = 1) -> None:
     quiet = 0
     while quiet < _QUIET_ROUNDS:
         await asyncio.sleep(0)
-        quiet = 0 if loop._ready or _draws_later() else quiet + 1  # type: ignore[attr-defined]
+        busy = await _frames_were_held() or loop._ready or _draws_later()  # type: ignore[attr-defined]
+        quiet = 0 if busy else quiet + 1
+
+
+async def _frames_were_held() -> bool:
+    """Whether a change of screens held the frames back; returns when they may be drawn.
+
+    Textual hides such a change for a span of time, in which an idle loop has drawn nothing yet.
+    Closing the app cancels the timer, so this wait ends in any case.
+    """
+    app = textual._context.active_app.get(None)
+    if app is None:
+        return False
+    tasks = [timer._task for timer in app._timers if timer.name == "delay_update"]
+    held = [task for task in tasks if task is not None and not task.done()]
+    if held:
+        await asyncio.wait(held)
+    return bool(held)
 
 
 def _draws_later() -> bool:
