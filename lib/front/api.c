@@ -8,6 +8,7 @@
 
 #include "core/codes.h"
 #include "front/deal.h"
+#include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 
@@ -35,7 +36,8 @@ HAK_API void *calloc(size_t count, size_t size)
     }
     if (hak_unlikely(hak_front.head[hak_class_of(bytes)] == NULL))
         return hak_calloc_slow(bytes, HAK_CALL_SITE); /* fresh memory may be zero already */
-    return memset(hak_malloc_from(bytes, HAK_CALL_SITE), 0, bytes);
+    void *block = hak_malloc_from(bytes, HAK_CALL_SITE);
+    return block != NULL ? memset(block, 0, bytes) : NULL; /* classes may change in between */
 }
 
 static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
@@ -51,10 +53,19 @@ static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t s
 /* Page tables are moved, not bytes. A sample of it ends, and the new size is a new call. */
 static void *move_big(void *block, size_t bytes, uintptr_t site)
 {
-    hak_sample_forget(block);
+    int saved = errno;
+    hak_sample_moving(block);
     void *moved = hak_big_resize(block, bytes);
+    hak_sample_moved(moved != NULL);
+    errno = saved;
+    if (moved == NULL)
+        return NULL;
+    if (hak_sites_on && moved != block) {
+        hak_sites_forget(block);
+        hak_sites_note_slow(moved, site, bytes, 1, 1);
+    }
     struct hak_call call = {bytes, 1, site, HAK_PATH_MAP};
-    return moved != NULL ? hak_sample_direct(HAK_CLASS_NONE, moved, &call) : NULL;
+    return hak_sample_direct(HAK_CLASS_NONE, moved, &call);
 }
 
 /* A span grows into free neighbours, and leaves what it does not need any more. */
@@ -62,8 +73,15 @@ static int resize_span(void *block, unsigned new_class)
 {
     size_t unit = hak_unit_of(block);
     uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-    return word >> HAK_TAG_SHIFT == HAK_TAG_DIRECT && hak_ace_is_direct(new_class) &&
-           hak_ace_direct_resize(unit, word & HAK_CLASS_MASK, new_class);
+    unsigned class = word & HAK_CLASS_MASK;
+    if (word >> HAK_TAG_SHIFT != HAK_TAG_DIRECT || !hak_ace_is_direct(new_class) ||
+        !hak_ace_direct_resize(unit, class, new_class))
+        return 0;
+    if (class != new_class) { /* the block changes its class while it lives */
+        hak_front_count_direct_free(class);
+        hak_front_count_direct(new_class);
+    }
+    return 1;
 }
 
 static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)

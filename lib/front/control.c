@@ -18,14 +18,17 @@ static void tell_refused(void)
     hak_text_flush(&line);
 }
 
-/* A size that is refused, since there are blocks of another one, leaves the class as it is. */
+/* A size that is refused leaves the class, and the knob, as they were. */
 static void set_dynamic_class(void)
 {
     unsigned class = hak_classes.dynamic_mid;
-    if (hak_classes_set_dynamic(&hak_classes, (size_t)hak_knob(mid_dyn1)))
+    if (hak_classes_set_dynamic(&hak_classes, (size_t)hak_knob(mid_dyn1))) {
         hak_page_show_class(class, hak_classes.size[class]);
-    else
-        tell_refused();
+        return;
+    }
+    tell_refused();
+    hak_config[HAK_KNOB_mid_dyn1].value = hak_classes.dynamic_is_on ? hak_classes.size[class] : 0;
+    hak_page_show_knob(HAK_KNOB_mid_dyn1);
 }
 
 /* While requests are dealt out, none of them may be served by its class without a look. */
@@ -47,10 +50,15 @@ int hak_publish_begin(void)
     return hak_exchange_acquire(&publishing, 1) == 0;
 }
 
-uint64_t hak_publish_end(void)
+static void show_knobs(void)
 {
     for (uint32_t i = 0; i < HAK_KNOB_VALUE_COUNT; i++)
         hak_page_show_knob(i);
+}
+
+uint64_t hak_publish_end(void)
+{
+    show_knobs();
     uint64_t version = publish();
     hak_store_release(&publishing, 0);
     return version;
@@ -75,6 +83,9 @@ static int change(const struct hak_control *asked)
         return reset_all();
     if (index >= HAK_KNOB_VALUE_COUNT)
         return -ENOENT;
+    if (index == HAK_KNOB_mid_dyn1 && !asked->reset &&
+        !hak_classes_takes_dynamic(&hak_classes, (size_t)asked->value))
+        return -ERANGE;
     return asked->reset ? hak_config_reset(index) : hak_config_set(index, asked->value);
 }
 
@@ -95,9 +106,11 @@ static void answer(struct hak_control *page, uint64_t request)
     int64_t before = index < HAK_KNOB_VALUE_COUNT ? hak_config[index].value : 0;
     int status = change(&asked);
     tell(&asked, before, status);
+    show_knobs();
     hak_store_relaxed(&page->status, status);
-    hak_store_relaxed(&page->version, hak_publish_end());
-    hak_store_release(&page->answered, request);
+    hak_store_relaxed(&page->version, publish());
+    hak_store_release(&page->answered, request); /* before others may publish again */
+    hak_publish_cancel();
 }
 
 HAK_COLD void hak_control_answer(void)

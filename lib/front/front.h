@@ -54,6 +54,9 @@ void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site);
 void hak_front_put_back(unsigned class, void *block); /* one that has just been popped */
 void hak_front_count_direct(unsigned class); /* an allocation that came past the lists */
+void hak_front_count_direct_free(unsigned class);
+void hak_front_fork_prepare(void);
+void hak_front_fork_child(void); /* after the page is the child's own */
 void hak_front_empty_all(void);
 
 /* front/report: takes SIGUSR2 when the ring of events is kept. */

@@ -122,6 +122,7 @@ struct sample {
     uintptr_t site;
     size_t bytes;
     size_t weight_bytes;
+    int is_big; /* has no unit that tells of it */
 };
 
 static struct {
@@ -153,12 +154,7 @@ static void remove_entry(struct sample *entry)
             gap = i;
         }
     }
-    samples.entries[gap].address = 0;
-}
-
-static int is_big(uintptr_t address)
-{
-    return hak_unit_of((void *)address) >= hak_zone.units;
+    samples.entries[gap] = (struct sample){0};
 }
 
 static int remember(const struct sample *sample)
@@ -166,10 +162,10 @@ static int remember(const struct sample *sample)
     hak_lock_take(&samples.lock);
     int fits = samples.live < MOST_LIVE;
     if (fits) {
-        *find(sample->address) = *sample;
-        samples.live++;
-        if (is_big(sample->address))
-            hak_store_relaxed(&samples.big, samples.big + 1);
+        struct sample *entry = find(sample->address);
+        samples.live += entry->address == 0;
+        hak_store_relaxed(&samples.big, samples.big + (size_t)(sample->is_big - entry->is_big));
+        *entry = *sample;
     }
     hak_lock_release(&samples.lock);
     return fits;
@@ -183,8 +179,7 @@ static struct sample recall(uintptr_t address)
     if (found.address != 0) {
         remove_entry(entry);
         samples.live--;
-        if (is_big(address))
-            hak_store_relaxed(&samples.big, samples.big - 1);
+        hak_store_relaxed(&samples.big, samples.big - (size_t)found.is_big);
     }
     hak_lock_release(&samples.lock);
     return found;
@@ -196,7 +191,8 @@ static struct sample recall(uintptr_t address)
 static int tell(unsigned class, void *block, const struct hak_call *call, double chance_of_call)
 {
     struct sample sample = {(uintptr_t)block, call->site, call->bytes,
-                            (size_t)((double)call->bytes / chance_of_call + 0.5)};
+                            (size_t)((double)call->bytes / chance_of_call + 0.5),
+                            class == HAK_CLASS_NONE};
     if (!remember(&sample)) {
         hak_gauge_add(samples_dropped, 1);
         return 0;
@@ -209,14 +205,13 @@ static int tell(unsigned class, void *block, const struct hak_call *call, double
     return 1;
 }
 
-static void tell_freed(uintptr_t address)
+static void tell_freed(const struct sample *sample)
 {
-    struct sample sample = recall(address);
-    if (sample.address == 0)
+    if (sample->address == 0)
         return;
     hak_gauge_add(samples_freed, 1);
-    hak_gauge_add(sampled_freed_bytes, sample.weight_bytes);
-    hak_probe_free(address);
+    hak_gauge_add(sampled_freed_bytes, sample->weight_bytes);
+    hak_probe_free(sample->address);
 }
 
 static void mark_sampled(const void *block, unsigned class)
@@ -303,14 +298,34 @@ HAK_NOINLINE void *hak_sample_direct(unsigned class, void *block, const struct h
 
 void hak_sample_free(size_t unit, unsigned class, void *block)
 {
-    tell_freed((uintptr_t)block);
+    struct sample sample = recall((uintptr_t)block);
+    tell_freed(&sample);
     give_sampled(unit, class, block);
 }
 
 void hak_sample_forget(void *block)
 {
+    hak_sample_moving(block);
+    hak_sample_moved(1);
+}
+
+/* Off the table before its address may be another's; told once it is known to be gone. */
+static HAK_TLS struct sample moving;
+
+void hak_sample_moving(void *block)
+{
+    moving.address = 0;
     if (hak_load_relaxed(&samples.big) != 0)
-        tell_freed((uintptr_t)block);
+        moving = recall((uintptr_t)block);
+}
+
+void hak_sample_moved(int done)
+{
+    if (done)
+        tell_freed(&moving);
+    else if (moving.address != 0)
+        remember(&moving);
+    moving.address = 0;
 }
 
 /* ---- fork ---------------------------------------------------------------------------- */
@@ -327,6 +342,11 @@ void hak_sample_fork_done(int in_child)
         return;
     }
     hak_lock_reset(&samples.lock);
+}
+
+/* Were it to go on with its parent's draws, both would sample the same calls. */
+void hak_sample_fork_child(void)
+{
     sampler.random ^= hak_os_random();
     arm_all();
 }

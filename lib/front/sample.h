@@ -38,8 +38,12 @@ void *hak_sample_direct(unsigned class, void *block, const struct hak_call *call
 void hak_sample_free(size_t unit, unsigned class, void *block);
 /* A big block goes: if it was sampled, this is told. */
 void hak_sample_forget(void *block);
+/* The same in two steps, for one that may stay where it is after all. */
+void hak_sample_moving(void *block);
+void hak_sample_moved(int done);
 
 void hak_sample_fork_prepare(void);
 void hak_sample_fork_done(int in_child);
+void hak_sample_fork_child(void); /* after the page is the child's own */
 
 #endif

@@ -66,11 +66,11 @@ static void arm_pushes(struct hak_front *front, unsigned class, int64_t length)
     hak_pair_arm(hak_pair_base(front->block, class, front_pushes), room > 0 ? (uint64_t)room : 1);
 }
 
-/* `count` blocks have come into the list by another way than a push. */
+/* The list was empty, and `count` blocks have come into it by another way than a push. */
 static void list_refilled(struct hak_front *front, unsigned class, unsigned count)
 {
-    front->extra[class] += count;
-    arm_pushes(front, class, length_of(front, class));
+    front->extra[class] += count - length_of(front, class);
+    arm_pushes(front, class, count);
 }
 
 /* A thread without a block counts in the process's, where others count too. */
@@ -227,8 +227,8 @@ static HAK_NOINLINE void note_site(const void *block, const struct hak_call *cal
                                    uint64_t before)
 {
     uint64_t brought = refilled(class) - before;
-    hak_sites_note_slow(block, call->site, call->bytes, brought != 0 ? brought : 1,
-                        class == HAK_CLASS_NONE);
+    int is_big = call->path == HAK_PATH_MAP || call->path == HAK_PATH_BIGCACHE;
+    hak_sites_note_slow(block, call->site, call->bytes, brought != 0 ? brought : 1, is_big);
 }
 
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
@@ -277,9 +277,10 @@ static void drain(struct hak_front *front, unsigned class, unsigned count)
 {
     hak_count_class(front->block, class, drains, 1);
     hak_count_class(front->block, class, drained, count);
-    hak_probe_drain(class, count, 0);
     front->extra[class] -= count;
+    uint64_t sent = front->heap != NULL ? front->heap->sent : 0;
     front->head[class] = give_back(front, class, front->head[class], count);
+    hak_probe_drain(class, count, front->heap != NULL ? front->heap->sent - sent : 0);
     if (front->head[class] == NULL) /* also after a broken list was given up */
         front->extra[class] -= length_of(front, class);
 }
@@ -309,8 +310,9 @@ HAK_NOINLINE void hak_front_full(unsigned class)
     errno = saved;
 }
 
-static void count_direct_free(struct hak_front *front, unsigned class)
+void hak_front_count_direct_free(unsigned class)
 {
+    struct hak_front *front = &hak_front;
     if (front->heap != NULL)
         hak_count_class(front->block, class, direct_frees, 1);
     else
@@ -320,7 +322,7 @@ static void count_direct_free(struct hak_front *front, unsigned class)
 static void free_single(struct hak_front *front, unsigned class, void *block)
 {
     *(void **)block = NULL;
-    count_direct_free(front, class);
+    hak_front_count_direct_free(class);
     give_back(front, class, block, 1);
 }
 
@@ -340,10 +342,10 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
     if (tag == HAK_TAG_DIRECT && (uintptr_t)block % HAK_UNIT_BYTES != 0) {
         free_foreign(block); /* inside a block */
     } else if (tag == HAK_TAG_DIRECT) {
-        count_direct_free(front, class);
+        hak_front_count_direct_free(class);
         hak_ace_direct_free(unit, class);
     } else if (tag == HAK_TAG_SAMPLED) {
-        count_direct_free(front, class);
+        hak_front_count_direct_free(class);
         hak_sample_free(unit, class, block);
     } else if (tag == HAK_TAG_LEGACY) {
         hak_legacy_free(unit, block);
@@ -404,6 +406,26 @@ HAK_NOINLINE void hak_free_slow(void *block)
         hak_tiny_free_remote(heap, unit, word & HAK_CLASS_MASK, block);
     else
         free_other(block, unit, word);
+}
+
+/* ---- fork ------------------------------------------------------------------------------- */
+
+/* Until the child has a page of its own, its parent goes on counting in the one it sees. */
+static int64_t lengths_at_fork[HAK_CLASS_CAPACITY];
+
+void hak_front_fork_prepare(void)
+{
+    for (unsigned class = 0; hak_front.block != NULL && class < hak_classes.count; class++)
+        lengths_at_fork[class] = length_of(&hak_front, class);
+}
+
+void hak_front_fork_child(void)
+{
+    struct hak_front *front = &hak_front;
+    for (unsigned class = 0; front->block != NULL && class < hak_classes.count; class++) {
+        front->extra[class] += lengths_at_fork[class] - length_of(front, class);
+        arm_pushes(front, class, lengths_at_fork[class]);
+    }
 }
 
 /* ---- the end of a thread ----------------------------------------------------- */

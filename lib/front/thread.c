@@ -187,14 +187,15 @@ static void end_thread(void *round)
 
 static void fork_prepare(void)
 {
+    hak_front_fork_prepare();
     hak_learning_fork_prepare();
     hak_sites_fork_prepare();
     hak_lock_take(&threads.lock);
     hak_sample_fork_prepare();
     hak_pool_fork_prepare();
     hak_private_fork_prepare();
+    hak_big_fork_prepare(); /* before ace: without an mmap path it takes spans under its lock */
     hak_ace_fork_prepare();
-    hak_big_fork_prepare();
     hak_zone_fork_prepare();
     hak_lock_forking = 1;
 }
@@ -203,8 +204,8 @@ static void fork_done(int in_child)
 {
     hak_lock_forking = 0;
     hak_zone_fork_done(in_child);
-    hak_big_fork_done(in_child);
     hak_ace_fork_done(in_child);
+    hak_big_fork_done(in_child);
     hak_private_fork_done(in_child);
     hak_pool_fork_done(in_child);
     hak_sample_fork_done(in_child);
@@ -227,6 +228,8 @@ static void fork_child(void)
 {
     fork_done(1);
     hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
+    hak_front_fork_child();
+    hak_sample_fork_child();
     hak_control_fork_child();
     hak_sites_fork_done(1);
     hak_learning_fork_done(1);

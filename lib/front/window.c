@@ -110,29 +110,44 @@ uint32_t hak_window_end(struct hak_ace_class_window *fronts, struct hak_signatur
     return threads;
 }
 
-static void fill_pools(struct hak_trial_window *window, unsigned first, unsigned end)
+static void add_pool(struct hak_trial_window *window, unsigned c)
 {
-    *window = (struct hak_trial_window){0, 0, 0, 0};
-    for (unsigned c = first; c < end; c++) {
-        uint64_t misses = gained(c, HAK_CLASS_pool_misses);
-        window->requests += gained(c, HAK_CLASS_pool_hits) + misses;
-        window->misses += misses;
-        window->live_blocks += live_blocks(c);
-        window->mapped_bytes += now[c][HAK_CLASS_mapped_class_bytes];
+    uint64_t misses = gained(c, HAK_CLASS_pool_misses);
+    window->requests += gained(c, HAK_CLASS_pool_hits) + misses;
+    window->misses += misses;
+    window->live_blocks += live_blocks(c);
+    window->mapped_bytes += now[c][HAK_CLASS_mapped_class_bytes];
+}
+
+static void add_turned_away(struct hak_trial_window *window, uint64_t requests)
+{
+    window->misses += requests;
+    window->requests += requests;
+}
+
+static uint64_t sum_of_scalar(unsigned word)
+{
+    uint64_t sum = 0;
+    uint32_t used = hak_page() != NULL ? hak_load_acquire(&hak_page()->blocks_used) : 1;
+    for (uint32_t i = 0; i < used; i++) {
+        const struct hak_block *block = i == 0 ? hak_process_block : hak_page_block(i);
+        if (block != NULL)
+            sum += hak_load_relaxed(&block->scalar[word]);
     }
+    return sum;
 }
 
 void hak_window_pools(struct hak_trial_window *mid, struct hak_trial_window *large)
 {
-    fill_pools(mid, hak_classes.tiny_count, hak_classes.mid_count);
-    fill_pools(large, hak_classes.mid_count, hak_classes.regular_count);
-    /* What W_MAX turned away went to Big: neither tier's alone, so it counts for both. */
-    uint64_t turned_away = hak_load_relaxed(&hak_process_block->scalar[HAK_SCALAR_ace_threshold]);
     static uint64_t turned_away_before;
-    mid->misses += turned_away - turned_away_before;
-    mid->requests += turned_away - turned_away_before;
-    large->misses += turned_away - turned_away_before;
-    large->requests += turned_away - turned_away_before;
+    *mid = *large = (struct hak_trial_window){0, 0, 0, 0};
+    for (unsigned c = hak_classes.tiny_count; c < hak_classes.count; c++)
+        add_pool(hak_class_is_mid(c) ? mid : large, c);
+    /* What W_MAX turned away went to Big: neither tier's alone, so it counts for both. A sum
+     * taken while a thread retires may lie behind the one before. */
+    uint64_t turned_away = hak_max(sum_of_scalar(HAK_SCALAR_ace_threshold), turned_away_before);
+    add_turned_away(mid, turned_away - turned_away_before);
+    add_turned_away(large, turned_away - turned_away_before);
     turned_away_before = turned_away;
 }
 

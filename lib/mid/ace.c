@@ -13,8 +13,8 @@
 static int is_within_w_max(unsigned class, size_t bytes)
 {
     const struct hak_policy *policy = hak_policy_now();
-    uint64_t permille = class < hak_classes.mid_count ? policy->w_max_mid_permille
-                                                      : policy->w_max_large_permille;
+    uint64_t permille =
+        hak_class_is_mid(class) ? policy->w_max_mid_permille : policy->w_max_large_permille;
     return (uint64_t)hak_classes.size[class] * 1000 <= permille * bytes;
 }
 
@@ -26,21 +26,19 @@ int hak_ace_fits(unsigned class, size_t bytes)
 
 static int is_served(unsigned class)
 {
-    return class < hak_classes.mid_count || class >= hak_classes.regular_count
-               ? hak_knob(mid_enable) != 0
-               : hak_knob(large_enable) != 0;
+    return hak_class_is_mid(class) ? hak_knob(mid_enable) != 0 : hak_knob(large_enable) != 0;
 }
 
 void hak_ace_failed(const struct hak_ace_request *request, unsigned reason)
 {
-    unsigned counter = HAK_SCALAR_ace_threshold + reason - HAK_ACE_FAIL_THRESHOLD;
-    hak_count(&request->counts->scalar[counter], 1);
+    if (reason == HAK_ACE_FAIL_THRESHOLD)
+        hak_count_any_scalar(request->counts, ace_threshold, 1);
+    else if (reason == HAK_ACE_FAIL_EXHAUSTION)
+        hak_count_any_scalar(request->counts, ace_exhaustion, 1);
+    else
+        hak_count_any_scalar(request->counts, ace_map_fail, 1);
     hak_probe_ace_fail(request->bytes, request->class, reason);
 }
-
-_Static_assert(HAK_SCALAR_ace_threshold + HAK_ACE_FAIL_MAP_FAIL - HAK_ACE_FAIL_THRESHOLD ==
-                   HAK_SCALAR_ace_map_fail,
-               "counters of failures follow the codes in their order");
 
 static void serve_direct(const struct hak_ace_request *request, struct hak_ace_answer *answer)
 {

@@ -72,7 +72,7 @@ static unsigned bundle(const struct want *want, unsigned most)
         return 1;
     unsigned missing = want->cap - hak_load_relaxed(&held[want->request->class]);
     unsigned blocks = 1 + missing * (DEFICIT_STEPS - 1) / want->cap;
-    if (want->request->class >= hak_classes.mid_count)
+    if (!hak_class_is_mid(want->request->class))
         blocks = (unsigned)hak_max(blocks, FEWEST_LARGE);
     return (unsigned)hak_min(blocks, most);
 }
@@ -92,7 +92,7 @@ static unsigned take_own(const struct want *want)
 {
     struct shard *shard = &shards[want->request->class][want->seat];
     if (hak_lock_take(&shard->lock))
-        hak_count_scalar(want->request->counts, lock_waits, 1);
+        hak_count_any_scalar(want->request->counts, lock_waits, 1);
     unsigned got = take_locked(shard, want->blocks, want->list);
     hak_lock_release(&shard->lock);
     return got;
@@ -149,10 +149,10 @@ static unsigned serve(struct want *want, void **larger)
     struct hak_block *counts = want->request->counts;
     unsigned class = want->request->class, got;
     if ((got = take_own(want)) != 0 || (got = steal(class, want, 1, want->blocks)) != 0) {
-        hak_count_class(counts, class, pool_hits, 1);
+        hak_count_any_class(counts, class, pool_hits, 1);
         return got;
     }
-    hak_count_class(counts, class, pool_misses, 1);
+    hak_count_any_class(counts, class, pool_misses, 1);
     int over = is_over_cap(want);
     if (over && (*larger = cut_larger(want)) != NULL)
         return 0;
@@ -173,8 +173,8 @@ unsigned hak_ace_refill(const struct hak_ace_request *request, void **list, void
     unsigned got = serve(&want, larger);
     if (got == 0)
         return 0;
-    hak_count_class(request->counts, request->class, refills, 1);
-    hak_count_class(request->counts, request->class, refilled, got);
+    hak_count_any_class(request->counts, request->class, refills, 1);
+    hak_count_any_class(request->counts, request->class, refilled, got);
     hak_probe_refill(request->class, got, HAK_SOURCE_ACE);
     return got;
 }
@@ -220,7 +220,7 @@ void *hak_ace_drain(unsigned class, struct hak_block *counts, void *list, unsign
             if (locked != NULL)
                 hak_lock_release(&locked->lock);
             if (hak_lock_take(&shard->lock))
-                hak_count_scalar(counts, lock_waits, 1);
+                hak_count_any_scalar(counts, lock_waits, 1);
             locked = shard;
         }
         if (hak_likely(hak_run_holds(run, block)))

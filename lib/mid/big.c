@@ -105,9 +105,12 @@ static int is_of_zone(const void *block)
     return hak_unit_of(block) < hak_zone.units;
 }
 
+/* Ranges are powers of two, which the zone keeps for the next taker; pages cost nothing
+ * until they are touched. */
 static size_t units_of(size_t bytes)
 {
-    return (bytes + HAK_UNIT_BYTES - 1) >> HAK_UNIT_LG;
+    size_t units = (bytes + HAK_UNIT_BYTES - 1) >> HAK_UNIT_LG;
+    return units <= HAK_SPAN_MOST_UNITS ? units : (size_t)2 << hak_lg(units - 1);
 }
 
 /* What does not lie in a chunk is longer than one, so that its size tells. */
@@ -194,8 +197,8 @@ static char *map_fresh(size_t bytes, size_t align)
     if (block == NULL && huge) /* address space is short: huge pages can do without */
         block = map_aligned(bytes, align);
     if (block != NULL) {
-        if (huge) /* whole huge pages only: the tail keeps small ones */
-            hak_os.advise(block, bytes & ~(HUGE_PAGE_BYTES - 1), MADV_HUGEPAGE);
+        if (huge) /* all of it: a mapping of two kinds could not be moved */
+            hak_os.advise(block, bytes, MADV_HUGEPAGE);
         else if (hak_knob(thp) == THP_OFF)
             hak_os.advise(block, bytes, MADV_NOHUGEPAGE);
         hak_gauge_add(big_maps, 1);
@@ -230,8 +233,9 @@ void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
     char *block = NULL;
     hak_lock_take(&table.lock);
     if (make_room() == 0) {
-        block = hak_knob(large_mmap) ? find_or_map(rounded, align, site, zeroed)
-                                     : take_from_zone(&rounded, align, zeroed);
+        block = hak_knob(large_mmap) || align > HAK_ZONE_ALIGN_BYTES
+                    ? find_or_map(rounded, align, site, zeroed)
+                    : take_from_zone(&rounded, align, zeroed);
         if (block != NULL)
             insert((uintptr_t)block, rounded, site);
     }

@@ -21,7 +21,7 @@ static const unsigned zone_lgs[] = {39, 36, 33, 30, 28};
 #if defined(__SANITIZE_THREAD__)
 #define ZONE_PLACES 1 /* thread sanitizer leaves room for one */
 #else
-#define ZONE_PLACES 0x300000u /* of 2 MiB: the base is random over 6 TiB */
+#define ZONE_PLACES 6144 /* of HAK_ZONE_ALIGN_BYTES: the base is random over 6 TiB */
 #endif
 
 #define COMMIT_UNITS ((size_t)16384) /* tables grow by 1 GiB of zone */
@@ -29,7 +29,7 @@ static const unsigned zone_lgs[] = {39, 36, 33, 30, 28};
 
 /* Ranges that came back wait here by log2 of their units, linked through the table of
  * links, so that address space does not run out by being reused. */
-#define KEPT_LGS 10
+#define KEPT_LGS 24 /* up to the whole zone */
 
 static struct {
     struct hak_lock lock;
@@ -60,7 +60,7 @@ int hak_zone_start(void)
         size_t units = (size_t)1 << (zone_lgs[i] - HAK_UNIT_LG);
         if (reserve_tables(units) != 0)
             continue;
-        hak_zone.base = ZONE_LOWEST + (hak_os_random() % ZONE_PLACES) * (2 * HAK_MIB);
+        hak_zone.base = ZONE_LOWEST + (hak_os_random() % ZONE_PLACES) * HAK_ZONE_ALIGN_BYTES;
         hak_store_release(&hak_zone.units, units);
         return 0;
     }

@@ -35,6 +35,8 @@ extern struct hak_zone hak_zone;
 #define HAK_TAG_NOBODY 0xffffffu  /* Tiny slab without an owner */
 
 #define HAK_NO_UNIT ((size_t)-1)
+/* The base is a multiple of this: up to here, an aligned unit has an aligned address. */
+#define HAK_ZONE_ALIGN_BYTES ((size_t)1 << 30)
 
 /* Unit index of an address; not less than hak_zone.units for one outside. */
 HAK_INLINE size_t hak_unit_of(const void *address)

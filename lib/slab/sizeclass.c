@@ -93,14 +93,22 @@ void hak_classes_set_threshold(struct hak_classes *classes, size_t threshold)
     fill_both(classes);
 }
 
+int hak_classes_takes_dynamic(const struct hak_classes *classes, size_t bytes)
+{
+    size_t size = hak_align_up(bytes, DYNAMIC_STEP);
+    if (size == 0)
+        return 1;
+    if (size <= HAK_TINY_MAX_BYTES || size > HAK_MID_MAX_BYTES)
+        return 0; /* another size than before: there are blocks of the old one */
+    return !classes->dynamic_was_on || size == classes->size[classes->dynamic_mid];
+}
+
 int hak_classes_set_dynamic(struct hak_classes *classes, size_t bytes)
 {
     uint32_t size = (uint32_t)hak_align_up(bytes, DYNAMIC_STEP);
     unsigned class = classes->dynamic_mid;
-    if (size != 0 && (size <= HAK_TINY_MAX_BYTES || size > HAK_MID_MAX_BYTES))
+    if (!hak_classes_takes_dynamic(classes, bytes))
         return 0;
-    if (size != 0 && classes->dynamic_was_on && size != classes->size[class])
-        return 0; /* there are blocks of the old size */
     if (size != 0)
         hak_store_relaxed(&classes->size[class], size);
     classes->dynamic_is_on = size != 0;

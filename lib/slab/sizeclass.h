@@ -41,6 +41,9 @@ void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, 
  * was on, its size stands. 0: refused. Others may read meanwhile; one writer at a time. */
 int hak_classes_set_dynamic(struct hak_classes *classes, size_t bytes);
 
+/* Would it be taken? */
+int hak_classes_takes_dynamic(const struct hak_classes *classes, size_t bytes);
+
 /* Moves the threshold of built classes, also while others read them. */
 void hak_classes_set_threshold(struct hak_classes *classes, size_t threshold);
 
@@ -51,6 +54,12 @@ HAK_INLINE unsigned hak_class_of(size_t bytes)
     if (bytes <= HAK_LARGE_MAX_BYTES)
         return hak_classes.by_kib[(bytes + 1023) >> 10];
     return HAK_CLASS_NONE;
+}
+
+/* Mid: what lies between Tiny and 32 KiB, with the aligned classes and the extra one. */
+HAK_INLINE int hak_class_is_mid(unsigned c)
+{
+    return c >= hak_classes.tiny_count && hak_classes.size[c] <= HAK_MID_MAX_BYTES;
 }
 
 /* Is `offset` (below a unit's size) a multiple of the class's stride? */

@@ -180,6 +180,7 @@ static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void *
 {
     void *block = *list;
     *list = *(void **)block;
+    heap->sent++;
     put_in_outbox(heap, unit, class, block);
 }
 

@@ -35,6 +35,7 @@ struct hak_heap {
     struct hak_tiny_bin bins[HAK_TINY_CLASS_CAPACITY];
     struct hak_outbox outbox[HAK_OUTBOX_SLOTS];
     uint32_t needs; /* for a slab, so far */
+    uint64_t sent;  /* blocks of drains that went to other owners, so far */
     struct hak_pool_outcome outcome; /* of the last acquire */
     uint32_t path; /* PATH code of the last refill that brought blocks */
 };

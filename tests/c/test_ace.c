@@ -348,6 +348,35 @@ static void without_an_mmap_path_big_blocks_come_from_the_zone(void) {
     SET_KNOB(large_mmap, 1);
 }
 
+static void without_an_mmap_path_ranges_are_used_again_and_aligned(void) {
+    SET_KNOB(large_mmap, 0);
+    void *first = hak_malloc(5000000);
+    hak_free(first);
+    for (int i = 0; i < 100; i++) {
+        void *again = hak_malloc(5000000);
+        CHECK(again == first);
+        hak_free(again);
+    }
+    for (size_t align = 1 << 20; align <= (size_t)64 << 20; align *= 2) {
+        void *block = hak_aligned_alloc(align, 100000);
+        CHECK_EQ((uintptr_t)block % align, 0);
+        hak_free(block);
+    }
+    SET_KNOB(large_mmap, 1);
+}
+
+static void a_span_that_changes_its_class_in_place_keeps_the_counts_even(void) {
+    unsigned from = hak_class_of(300 * 1024), to = hak_class_of(900 * 1024);
+    int64_t live_from = live_of(from), live_to = live_of(to);
+    void *block = hak_malloc(300 * 1024);
+    CHECK_EQ(live_of(from), live_from + 1);
+    block = hak_realloc(block, 900 * 1024);
+    CHECK_EQ(live_of(from), live_from);
+    CHECK_EQ(live_of(to), live_to + 1);
+    hak_free(block);
+    CHECK_EQ(live_of(to), live_to);
+}
+
 int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     RUN(blocks_of_every_class_are_apart_and_marked_as_shared);
@@ -368,5 +397,7 @@ int main(int argc, char **argv) {
     RUN(an_answer_brings_a_block_and_the_rest_for_the_front);
     RUN(a_direct_block_grows_and_shrinks_where_it_lies);
     RUN(without_an_mmap_path_big_blocks_come_from_the_zone);
+    RUN(without_an_mmap_path_ranges_are_used_again_and_aligned);
+    RUN(a_span_that_changes_its_class_in_place_keeps_the_counts_even);
     return check_report();
 }

@@ -110,6 +110,17 @@ static void calloc_clears_sampled_blocks_too(void) {
     }
 }
 
+static void a_big_block_of_the_zone_is_told_as_freed(void) {
+    int64_t open = COUNT(samples) - COUNT(samples_freed), taken = COUNT(samples);
+    SET_KNOB(sample_bytes, 100);
+    SET_KNOB(large_mmap, 0);
+    hak_sample_follow_policy();
+    allocate(3000000, 5000);
+    SET_KNOB(large_mmap, 1);
+    CHECK(COUNT(samples) > taken);
+    CHECK_EQ(COUNT(samples) - COUNT(samples_freed), open);
+}
+
 static void a_grown_big_block_is_told_once_as_freed(void) {
     SET_KNOB(sample_bytes, 100);
     hak_sample_follow_policy();
@@ -163,6 +174,7 @@ int main(int argc, char **argv) {
     RUN(what_is_sampled_is_seen_to_be_freed);
     RUN(sampled_blocks_are_blocks_like_others);
     RUN(calloc_clears_sampled_blocks_too);
+    RUN(a_big_block_of_the_zone_is_told_as_freed);
     RUN(a_grown_big_block_is_told_once_as_freed);
     RUN(a_forked_child_draws_anew);
     return check_report();
