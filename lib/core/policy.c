@@ -16,7 +16,8 @@ struct hak_policy_learned hak_policy_learned;
  * cache is paid in RSS. */
 #define FRONT_MOST_TINY_BYTES ((size_t)64 * HAK_KIB)
 #define FRONT_MOST_MID_BYTES ((size_t)1024 * HAK_KIB)
-#define FRONT_LARGE_BLOCKS 2 /* one that comes and goes all the time, and one more */
+#define FRONT_MOST_LARGE_BYTES ((size_t)256 * HAK_KIB)
+#define FRONT_LARGE_BLOCKS 2 /* at least: one that comes and goes all the time, and one more */
 #define FRONT_LARGE_FROM_BYTES ((uint32_t)40 * HAK_KIB)
 #define FRONT_MULTIPLIED_BYTES 256
 
@@ -33,7 +34,7 @@ static uint32_t front_cap_of(unsigned c, uint32_t size, int tiny)
     if (size <= FRONT_MULTIPLIED_BYTES)
         cap *= (size_t)hak_knob(front_cap_multiplier);
     if (size >= FRONT_LARGE_FROM_BYTES)
-        return FRONT_LARGE_BLOCKS;
+        return (uint32_t)hak_max(FRONT_MOST_LARGE_BYTES / size, FRONT_LARGE_BLOCKS);
     size_t most_bytes = tiny ? FRONT_MOST_TINY_BYTES : FRONT_MOST_MID_BYTES;
     return (uint32_t)hak_max(hak_min(cap, most_bytes / size), 1);
 }

@@ -25,6 +25,7 @@ static HAK_TLS struct {
     uint64_t mean_bytes;  /* of the draws that are armed; 0: not sampling */
     uint32_t heard;       /* somebody listened when they were drawn */
     uint32_t direct_left; /* calls past the front until one is considered */
+    uint8_t drawn[HAK_CLASS_CAPACITY]; /* the thread uses the class: its countdown is armed */
 } sampler;
 
 /* ---- chance ---------------------------------------------------------------- */
@@ -87,20 +88,33 @@ static void arm_all(void)
     sampler.mean_bytes = hak_policy_now()->sample_bytes;
     sampler.heard = (uint32_t)hak_probe_is_heard();
     arm_direct();
-    if (hak_front.block != NULL)
-        for (unsigned class = 0; class < hak_classes.count; class++)
+    for (unsigned class = 0; class < hak_classes.count; class++)
+        if (sampler.drawn[class])
             arm_class(class);
 }
 
 /* Every thread that begins takes another seed, also when it inherits a tag. */
-static uint64_t threads_seeded;
+static uint64_t process_seed, threads_seeded;
 
 void hak_sample_start(void)
 {
-    uint64_t seed = (uint64_t)hak_knob(sample_seed);
-    sampler.random = seed != 0 ? seed : hak_os_random();
-    sampler.random += hak_add_relaxed(&threads_seeded, 1) << 32;
+    uint64_t seed = hak_load_relaxed(&process_seed);
+    if (seed == 0) {
+        seed = (uint64_t)hak_knob(sample_seed);
+        seed = seed != 0 ? seed : hak_os_random() | 1;
+        hak_store_relaxed(&process_seed, seed);
+    }
+    sampler.random = seed + (hak_add_relaxed(&threads_seeded, 1) << 32);
     arm_all();
+}
+
+/* Draws are logarithms: a thread that lives for a few calls makes few. */
+void hak_sample_class(unsigned class)
+{
+    if (hak_likely(sampler.drawn[class]) || hak_front.block == NULL)
+        return;
+    sampler.drawn[class] = 1;
+    arm_class(class);
 }
 
 void hak_sample_follow_policy(void)
@@ -348,5 +362,6 @@ void hak_sample_fork_done(int in_child)
 void hak_sample_fork_child(void)
 {
     sampler.random ^= hak_os_random();
+    process_seed = 0; /* threads of the child are not its parent's either */
     arm_all();
 }

@@ -25,6 +25,8 @@ struct hak_call {
 
 /* The thread begins, or its process was forked: seeds it and draws every class anew. */
 void hak_sample_start(void);
+/* The thread has got blocks of this class for its list. */
+void hak_sample_class(unsigned class);
 /* Draws anew if the policy's mean has changed since. */
 void hak_sample_follow_policy(void);
 

@@ -75,8 +75,11 @@ static void infer(struct hak_site *record)
     hak_store_relaxed(&record->policy, (uint32_t)hak_site_policy_infer(&config, &summary));
 }
 
-/* Looks at a site anew whenever its count has passed a multiple of this. */
-#define INFER_EVERY 8
+/* Looks at a site anew whenever its count has grown by an eighth, and by eight at least. */
+static uint64_t look_every(uint64_t count)
+{
+    return count < 64 ? 8 : (uint64_t)1 << (hak_lg(count) - 3);
+}
 
 void hak_sites_note(uintptr_t site, size_t bytes, uint64_t weight, int is_estimate)
 {
@@ -89,7 +92,8 @@ void hak_sites_note(uintptr_t site, size_t bytes, uint64_t weight, int is_estima
     raise_to(&record->max_bytes, bytes);
     if (is_estimate)
         hak_store_relaxed(&record->flags, 1);
-    if (before / INFER_EVERY != (before + weight) / INFER_EVERY)
+    uint64_t every = look_every(before);
+    if (before / every != (before + weight) / every)
         infer(record);
 }
 
@@ -179,11 +183,25 @@ void hak_sites_fork_done(int in_child)
 static HAK_TLS uint32_t calls;
 static HAK_TLS int in_labelled; /* its slow path is not to be noted a second time */
 
+/* While sites are sampled, refills are as well: one in so many, which stands for them all. */
+static uint64_t share_of_slow_path(void)
+{
+    static HAK_TLS uint32_t slow_paths;
+    if (hak_knob(sites) == HAK_SITES_ON)
+        return 1;
+    uint64_t every = (uint64_t)1 << hak_knob(site_sample);
+    return slow_paths++ % every == 0 ? every : 0;
+}
+
 void hak_sites_note_slow(const void *block, uintptr_t site, size_t bytes, uint64_t weight,
                          int is_big)
 {
     if (in_labelled)
         return;
+    uint64_t calls_it_stands_for = is_big ? 1 : share_of_slow_path();
+    if (calls_it_stands_for == 0)
+        return;
+    weight *= calls_it_stands_for;
     hak_sites_note(site, bytes, weight, !is_big);
     if (is_big)
         hak_sites_track(block, site, bytes, weight);

@@ -69,6 +69,7 @@ static void arm_pushes(struct hak_front *front, unsigned class, int64_t length)
 /* The list was empty, and `count` blocks have come into it by another way than a push. */
 static void list_refilled(struct hak_front *front, unsigned class, unsigned count)
 {
+    hak_sample_class(class);
     front->extra[class] += count - length_of(front, class);
     arm_pushes(front, class, count);
 }
@@ -134,6 +135,7 @@ static void *alloc_big(size_t align, struct hak_call *call, int *zeroed)
 static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call *call, int *zeroed)
 {
     struct hak_ace_answer answer;
+    hak_sample_class(class);
     struct hak_ace_request request = {
         .class = class,
         .bytes = hak_max(call->bytes, call->align),
@@ -161,8 +163,10 @@ static void look_around(struct hak_front *front)
 {
     if (hak_unlikely(hak_control_waits()))
         hak_control_answer();
-    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
+    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0)) {
+        hak_sample_follow_policy();
         hak_tick();
+    }
 }
 
 static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
@@ -171,7 +175,6 @@ static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
     look_around(front);
-    hak_sample_follow_policy();
     if (front->head[class] != NULL) /* filled by the thread's own start */
         return pop(front, class, call);
     if (class < hak_classes.tiny_count)
@@ -298,6 +301,7 @@ HAK_NOINLINE void hak_front_full(unsigned class)
     struct hak_front *front = &hak_front;
     if (hak_unlikely(hak_control_waits()))
         hak_control_answer();
+    hak_sample_class(class);
     int64_t cap = hak_policy_now()->front_cap[class];
     int64_t length = length_of(front, class);
     if (length >= cap - cap / 4) {

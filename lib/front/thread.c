@@ -126,7 +126,8 @@ static void open_front(struct hak_front *front, struct hak_heap *heap)
             front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
     }
     for (unsigned c = 0; c < hak_classes.count; c++) {
-        uint32_t cap = hak_policy_now()->front_cap[c];
+        /* Blocks above Tiny come into a list by the first free already, whose ever they were. */
+        uint32_t cap = c < hak_classes.tiny_count ? hak_policy_now()->front_cap[c] : 1;
         hak_pair_arm(hak_pair_base(front->block, c, front_pushes), cap != 0 ? cap : 1);
     }
 }

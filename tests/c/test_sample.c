@@ -33,7 +33,7 @@ static double estimate(size_t bytes, long count, int64_t mean, int64_t *samples)
 static void check_unbiased(size_t bytes, long count, int64_t mean) {
     int64_t samples;
     double ratio = estimate(bytes, count, mean, &samples);
-    if (!CHECK(samples >= 50) || !CHECK((ratio - 1) * (ratio - 1) * (double)samples < 25))
+    if (!CHECK(samples >= 30) || !CHECK((ratio - 1) * (ratio - 1) * (double)samples < 25))
         fprintf(stderr, "  %zu bytes, mean %ld: %ld samples, ratio %f\n", bytes, (long)mean,
                 (long)samples, ratio);
 }
