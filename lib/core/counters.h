@@ -91,9 +91,11 @@ HAK_INLINE void hak_pair_arm(uint64_t *base, uint64_t steps)
 #define hak_count_class(block, c, id, n) hak_count(&(block)->class[c][HAK_CLASS_##id], n)
 /* For callers that may have no block of their own and then count in the process's. */
 #define hak_count_any_class(block, c, id, n) \
-    ((block) != hak_process_block ? hak_count_class(block, c, id, n) : hak_gauge_class_add(c, id, n))
+    ((block) != hak_process_block ? hak_count_class(block, c, id, n) \
+                                  : hak_gauge_class_add(c, id, n))
 #define hak_count_any_scalar(block, id, n) \
-    ((block) != hak_process_block ? hak_count_scalar(block, id, n) : hak_gauge_add(id, n))
+    ((block) != hak_process_block ? hak_count_scalar(block, id, n) \
+                                  : hak_gauge_add(id, n))
 /* The process's own words; negative n takes away. */
 #define hak_gauge_add(id, n) \
     ((void)hak_add_relaxed(&hak_process_block->scalar[HAK_SCALAR_##id], (uint64_t)(n)))
