@@ -1,5 +1,7 @@
 #include "core/probe.h"
 
+#include "base/atomic.h"
+
 #include "core/log.h"
 
 #ifndef HAK_BENCH_MINIMAL
@@ -43,22 +45,37 @@
     }
 #include "tables/probes.def"
 
-/* An attached uprobe has put a breakpoint where the site's nop was. */
-static int has_breakpoint(const void *function)
-{
+#define NOP 0x90
+#define BREAKPOINT 0xcc /* what an attached uprobe puts in the place of the site's nop */
+#define PROLOGUE_BYTES 16
+
+struct site {
+    const volatile uint8_t *code;
+    uint32_t offset; /* of the nop, plus 1; 0 before it was looked for */
+};
+
 #ifdef __x86_64__
-    for (size_t i = 0; i < 16; i++)
-        if (((const volatile uint8_t *)function)[i] == 0xcc)
-            return 1;
-    return 0;
-#else
-    return 1; /* not known, so as if */
-#endif
+static int is_attached(struct site *site)
+{
+    uint32_t known = hak_load_relaxed(&site->offset), at = known;
+    while (at == 0 || (site->code[at - 1] != NOP && site->code[at - 1] != BREAKPOINT))
+        if (++at > PROLOGUE_BYTES)
+            return 0;
+    if (at != known)
+        hak_store_relaxed(&site->offset, at);
+    return site->code[at - 1] == BREAKPOINT;
 }
+#else
+static int is_attached(struct site *site)
+{
+    return site->code != NULL; /* not known, so as if */
+}
+#endif
 
 int hak_probe_is_heard(void)
 {
-    return has_breakpoint((const void *)hak_probe_alloc) ||
-           has_breakpoint((const void *)hak_probe_sample_alloc);
+    static struct site alloc = {(const uint8_t *)hak_probe_alloc, 0};
+    static struct site sample = {(const uint8_t *)hak_probe_sample_alloc, 0};
+    return is_attached(&alloc) || is_attached(&sample);
 }
 #endif

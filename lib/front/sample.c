@@ -283,6 +283,7 @@ HAK_NOINLINE void *hak_sample_popped(unsigned class, void *block, const struct h
 
 HAK_NOINLINE void *hak_sample_direct(unsigned class, void *block, const struct hak_call *call)
 {
+    hak_sample_follow_policy();
     if (sampler.mean_bytes == 0 || --sampler.direct_left != 0)
         return block;
     double chance_of_call = chance((double)call->bytes, (double)sampler.mean_bytes);
@@ -290,7 +291,6 @@ HAK_NOINLINE void *hak_sample_direct(unsigned class, void *block, const struct h
     if (!sampler.heard)
         chance_of_call *= UNHEARD_DIRECT_CHANCE;
     arm_direct();
-    hak_sample_follow_policy();
     if (!is_sampled)
         return block;
     if (class == HAK_CLASS_NONE || hak_ace_is_direct(class)) {

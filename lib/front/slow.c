@@ -163,10 +163,8 @@ static void look_around(struct hak_front *front)
 {
     if (hak_unlikely(hak_control_waits()))
         hak_control_answer();
-    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0)) {
-        hak_sample_follow_policy();
+    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
         hak_tick();
-    }
 }
 
 static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
@@ -175,6 +173,7 @@ static void *alloc_class(unsigned class, struct hak_call *call, int *zeroed)
     if (front->heap == NULL && !front->ended)
         hak_thread_start();
     look_around(front);
+    hak_sample_follow_policy();
     if (front->head[class] != NULL) /* filled by the thread's own start */
         return pop(front, class, call);
     if (class < hak_classes.tiny_count)
