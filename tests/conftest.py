@@ -18,9 +18,12 @@ _ROOT = Path(__file__).parent
 _PROBES = (
     "contract",
     "integration/bpf",
+    "integration/knobs",
+    "integration/learn",
     "integration/observe",
     "integration/profile",
     "integration/test_demo.py",
+    "integration/test_readme_c7.py",
     "integration/test_reliability.py",
 )
 
