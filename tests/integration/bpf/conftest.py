@@ -61,6 +61,10 @@ def exhausted() -> dict[str, str]:
     return EXHAUSTED
 
 
+#: For the probes of an earlier tracer to go. A test that opens sites under its own waits so long.
+LEAVING_S = 2.0
+
+
 @pytest.fixture(scope="session")
 def until() -> Callable[[Callable[[], object], str], None]:
     """Waits for a condition; the time only bounds a test that hangs."""
@@ -236,8 +240,14 @@ def sites() -> Iterator[Callable[[Workload], SiteMemory]]:
     opened: list[SiteMemory] = []
 
     def open_one(workload: Workload) -> SiteMemory:
-        opened.append(SiteMemory(workload.pid))
-        return opened[-1]
+        memory = SiteMemory(workload.pid)
+        opened.append(memory)
+        # The kernel takes a tracer's probes out a moment after its end: what is still there of the
+        # test before is not to be taken for this one's.
+        deadline = time.monotonic() + LEAVING_S
+        while memory.attached() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return memory
 
     yield open_one
     for memory in opened:

@@ -30,7 +30,7 @@ def test_live_knobs_are_switched_measured_and_put_back(tmp_path: Path) -> None:
         arm, summary = said.lines
         assert arm["arm"] == "HAKMEM_PURGE_IDLE_MS=10"
         assert arm["metric"] == "cpu_per_allocation"
-        assert arm["runs"] == 6
+        assert 4 <= arm["runs"] <= 6  # a slice without an answer in time leaves its pair out
         assert arm["metrics"]["rss"]["median"] > 0
         assert summary["aa"]["blocks"] >= 3
         with CountersSource(process.pid) as source:
