@@ -172,6 +172,15 @@ class Traced:
         self.lines = [json.loads(line) for line in out.splitlines()]
         return self.process.returncode
 
+    def holds_probes(self) -> bool:
+        """Has it attached something itself? A breakpoint may be another tracer's."""
+        fds = Path(f"/proc/{self.process.pid}/fd")
+        with contextlib.suppress(OSError):
+            for fd in fds.iterdir():
+                if os.readlink(fd) in ("anon_inode:bpf_link", "anon_inode:[perf_event]"):
+                    return True
+        return False
+
     @property
     def summary(self) -> dict[str, object]:
         assert self.lines[-1]["event"] == "summary"

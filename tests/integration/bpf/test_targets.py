@@ -28,7 +28,7 @@ def test_a_forked_child_is_another_process_unless_children_are_asked_for(
     workload = start(threads=0, children=2)
     memory = sites(workload)
     traced = trace("-p", workload.pid, "--event", "shared_fail")
-    until(lambda: "shared_fail" in memory.attached(), "attached")
+    until(lambda: traced.holds_probes() and "shared_fail" in memory.attached(), "attached")
     workload.go()
     workload.end()
     assert traced.finish() == 0
@@ -42,7 +42,7 @@ def test_with_children_all_hits_of_the_family_are_counted_and_each_has_its_pid(
     workload, stranger = start(threads=1, children=2), start()
     memory = sites(workload)
     traced = trace("-p", workload.pid, "--event", "shared_fail", "--children")
-    until(lambda: "shared_fail" in memory.attached(), "attached")
+    until(lambda: traced.holds_probes() and "shared_fail" in memory.attached(), "attached")
     stranger.go()
     workload.go()
     workload.end()
@@ -101,7 +101,7 @@ def test_a_library_that_was_replaced_on_disk_is_still_the_one_attached_to(
     (tmp_path / "other.so").write_bytes(b"not the library any more")
     (tmp_path / "other.so").replace(copy)
     traced = trace("-p", workload.pid, "--event", "shared_fail")
-    until(lambda: "shared_fail" in memory.attached(), "attached")
+    until(lambda: traced.holds_probes() and "shared_fail" in memory.attached(), "attached")
     workload.go()
     workload.end()
     assert traced.finish() == 0
@@ -115,7 +115,7 @@ def test_a_process_without_a_page_is_traced_when_its_library_is_our_build(
     workload = start(HAKMEM_PAGE="0")
     memory = sites(workload)
     traced = trace("-p", workload.pid, "--event", "shared_fail", "-n", 1)
-    until(lambda: "shared_fail" in memory.attached(), "attached")
+    until(lambda: traced.holds_probes() and "shared_fail" in memory.attached(), "attached")
     workload.go()
     assert traced.finish() == 0, traced.errors
     assert traced.events[0]["reason"] == "soft_cap"
