@@ -20,6 +20,7 @@ _OPTION_TRACE_EXIT = 0x40
 _EVENT_EXIT = 6
 _EVENT_STOP = 128
 _WAIT_ALL = 0x40000000  # __WALL: a main thread that has become a non-leader's tracee, too
+_ENDED = (os.CLD_EXITED, os.CLD_KILLED, os.CLD_DUMPED)
 _GROUP_STOPS = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 
 
@@ -35,28 +36,56 @@ def stop_at_exit(pid: int) -> bool:
     return _ptrace(_SEIZE, pid, _OPTION_TRACE_EXIT)
 
 
-def let_go(pid: int, status: int) -> None:
-    """Ends the tracing of a program that waitpid() has just found stopped; its signal passes."""
-    _ptrace(_DETACH, pid, 0 if status >> 16 else os.WSTOPSIG(status))
+def poll(pid: int) -> int | None:
+    """Its exit status, or None while it runs; one that is stopped for nobody is let go.
+
+    For a program whose wait_stopping() was interrupted; for any other child, a plain poll.
+    """
+    stop = _next_change(pid, os.WNOHANG)
+    if stop is None:
+        return None
+    if stop.si_code in _ENDED:
+        return _reap(pid)
+    _let_go(pid, stop)
+    return None
 
 
 def wait_stopping(pid: int, before_exit: Callable[[], None]) -> int:
     """Waits for the end of a program under stop_at_exit(); calls `before_exit` at its stop.
 
-    Returns the exit status, negative for a signal. On an exception (Ctrl-C) the program goes on.
+    Returns the exit status, negative for a signal. On an exception (Ctrl-C) the program goes on,
+    once poll() has been called until it has ended.
     """
     while True:
-        _, status = os.waitpid(pid, _WAIT_ALL)
-        if not os.WIFSTOPPED(status):
-            return os.waitstatus_to_exitcode(status)
-        number, event = os.WSTOPSIG(status), status >> 16
+        stop = _next_change(pid, 0)
+        assert stop is not None, "a wait without WNOHANG returns a change"
+        if stop.si_code in _ENDED:
+            return _reap(pid)
+        number, event = stop.si_status & 0xFF, stop.si_status >> 8
         if event == _EVENT_EXIT:
             try:
                 before_exit()
             finally:
-                let_go(pid, status)
+                _let_go(pid, stop)
         elif event == _EVENT_STOP:
             # A group stop lasts until SIGCONT; any other such stop is the tracer's own.
             _ptrace(_LISTEN if number in _GROUP_STOPS else _CONT, pid, 0)
         else:
             _ptrace(_CONT, pid, number)
+
+
+def _next_change(pid: int, flags: int) -> os.waitid_result | None:
+    """The program's stop or end, left in place: an interrupt before we act on it loses nothing.
+
+    The kernel forgets a stop when a request resumes the program, and an end when it is reaped.
+    """
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | _WAIT_ALL | flags)
+
+
+def _reap(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, _WAIT_ALL)[1])
+
+
+def _let_go(pid: int, stop: os.waitid_result) -> None:
+    """Ends the tracing of a stopped program; a signal it was stopped for passes."""
+    _ptrace(_DETACH, pid, 0 if stop.si_status >> 8 else stop.si_status)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hakmem_tools.observe.counters import CountersSource
-from hakmem_tools.observe.exit_stop import let_go, stop_at_exit, wait_stopping
+from hakmem_tools.observe.exit_stop import poll, stop_at_exit, wait_stopping
 from hakmem_tools.observe.proc import Process
 from hakmem_tools.observe.source import NoPage, NoSuchProcess, NotPermitted, TargetGone
 
@@ -102,11 +102,7 @@ class Launched:
     def poll(self) -> int | None:
         """Its exit status (negative: the signal that ended it), or None while it runs."""
         if self.status is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid != 0 and os.WIFSTOPPED(status):  # an interrupted wait_stopping()
-                let_go(self.pid, status)
-            elif pid != 0:
-                self.status = os.waitstatus_to_exitcode(status)
+            self.status = poll(self.pid)
         return self.status
 
     def wait(self) -> int:
