@@ -30,6 +30,7 @@ struct hak_policy {
     uint32_t w_max_mid_permille, w_max_large_permille; /* class bytes per 1000 bytes asked for */
     uint32_t mid_dyn1;                         /* bytes of the extra Mid class, 0: none */
     uint64_t mmap_threshold;                   /* bytes */
+    uint32_t realloc_slack_permille;           /* of its size, added to a block that grows */
     /* Requests between the first arm and the last are dealt out: a draw below deal_upto[i],
      * of HAK_DEAL_ALL, falls on arm i or one before it. deal_upto[HAK_ARMS - 1] == 0: none. */
     uint32_t deal_upto[HAK_ARMS];

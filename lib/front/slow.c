@@ -202,9 +202,19 @@ void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t sit
     return block;
 }
 
+/* The table of classes is by KiB: it sends up to 1023 bytes below the threshold here, too. */
+static int is_below_big(size_t bytes)
+{
+    const struct hak_policy *policy = hak_policy_now();
+    size_t least = hak_policy_deals(policy) ? hak_deal_threshold(0) : policy->mmap_threshold;
+    return bytes < least && hak_deal_class(bytes) != HAK_CLASS_NONE;
+}
+
 /* A request that no class serves: Big, unless an arm that it is dealt to has a class for it. */
 static void *alloc_above(struct hak_call *call, int *zeroed)
 {
+    if (hak_unlikely(is_below_big(call->bytes)))
+        return alloc_class(hak_deal_class(call->bytes), call, zeroed);
     look_around(&hak_front);
     if (hak_unlikely(hak_deal_counts_sizes))
         hak_deal_count_size(call->bytes);
@@ -225,12 +235,21 @@ static uint64_t refilled(unsigned class)
 }
 
 /* A refill stands for the requests that it will serve. */
-static HAK_NOINLINE void note_site(const void *block, const struct hak_call *call, unsigned class,
-                                   uint64_t before)
+static HAK_NOINLINE void note(const void *block, const struct hak_call *call, unsigned class,
+                              uint64_t before)
 {
     uint64_t brought = refilled(class) - before;
+    uint64_t requests = brought != 0 ? brought : 1;
     int is_big = call->path == HAK_PATH_MAP || call->path == HAK_PATH_BIGCACHE;
-    hak_sites_note_slow(block, call->site, call->bytes, brought != 0 ? brought : 1, is_big);
+    if (hak_deal_counts_sizes)
+        hak_deal_count_mid(call->bytes, requests);
+    if (hak_sites_on)
+        hak_sites_note_slow(block, call->site, call->bytes, requests, is_big);
+}
+
+static int is_noted(void)
+{
+    return hak_unlikely(hak_sites_on | hak_deal_counts_sizes);
 }
 
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
@@ -239,15 +258,15 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
     hak_library_start();
     unsigned class = hak_class_of(bytes);
     struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
-    uint64_t before = hak_sites_on ? refilled(class) : 0;
+    uint64_t before = is_noted() ? refilled(class) : 0;
     void *block;
     do {
         *zeroed = 0;
         block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
                                         : alloc_class(class, &call, zeroed);
     } while (hak_unlikely(block == NULL) && may_try_again(bytes));
-    if (hak_unlikely(hak_sites_on) && block != NULL)
-        note_site(block, &call, class, before);
+    if (is_noted() && block != NULL)
+        note(block, &call, class, before);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
