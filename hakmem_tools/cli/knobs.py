@@ -136,7 +136,7 @@ def _text(records: list[dict[str, Any]], effective: bool) -> list[str]:
 
 def _source(record: dict[str, Any]) -> str:
     notes = {"refused": " (the given value was refused)", "learned": " (by the learner)"}
-    return record["source"] + "".join(note for key, note in notes.items() if record[key])
+    return "".join((str(record["source"]), *(notes[key] for key in notes if record[key])))
 
 
 def _allowed(record: dict[str, Any]) -> str:

@@ -229,6 +229,7 @@ static int put_in_force(const struct hak_learner *l, uint32_t changes)
         for (uint32_t c = 0; c < l->ace.classes; c++)
             hak_policy_learned.front_cap[c] = l->ace.capacity_slots[c];
         show(HAK_SCALAR_drain_permille, l->ace.drain_permille);
+        show(HAK_SCALAR_front_ceiling, l->ace.ceiling_slots);
     }
     return changes != 0;
 }

@@ -11,6 +11,7 @@
 #include "core/probe.h"
 #include "front/control.h"
 #include "front/deal.h"
+#include "front/note.h"
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
@@ -227,46 +228,20 @@ static void *alloc_above(struct hak_call *call, int *zeroed)
     return block;
 }
 
-/* Blocks that refills of the class have brought this thread. */
-static uint64_t refilled(unsigned class)
-{
-    const struct hak_block *block = hak_front.block;
-    return block != NULL ? hak_load_relaxed(&block->class[class][HAK_CLASS_refilled]) : 0;
-}
-
-/* A refill stands for the requests that it will serve. */
-static HAK_NOINLINE void note(const void *block, const struct hak_call *call, unsigned class,
-                              uint64_t before)
-{
-    uint64_t brought = refilled(class) - before;
-    uint64_t requests = brought != 0 ? brought : 1;
-    int is_big = call->path == HAK_PATH_MAP || call->path == HAK_PATH_BIGCACHE;
-    if (hak_deal_counts_sizes)
-        hak_deal_count_mid(call->bytes, requests);
-    if (hak_sites_on)
-        hak_sites_note_slow(block, call->site, call->bytes, requests, is_big);
-}
-
-static int is_noted(void)
-{
-    return hak_unlikely(hak_sites_on | hak_deal_counts_sizes);
-}
-
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
     hak_library_start();
     unsigned class = hak_class_of(bytes);
     struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
-    uint64_t before = is_noted() ? refilled(class) : 0;
+    struct hak_note note = hak_note_begin(class);
     void *block;
     do {
         *zeroed = 0;
         block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
                                         : alloc_class(class, &call, zeroed);
     } while (hak_unlikely(block == NULL) && may_try_again(bytes));
-    if (is_noted() && block != NULL)
-        note(block, &call, class, before);
+    hak_note_end(&note, block, &call, class);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }

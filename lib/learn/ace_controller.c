@@ -33,6 +33,19 @@ static uint32_t clamp_slots(const struct hak_ace_controller *c, uint32_t class, 
     return slots < c->config.capacity_floor ? c->config.capacity_floor : slots;
 }
 
+/* Classes that the old ceiling bound go up with it at once, so that a trial's whole window runs under
+ * the new one; not where that might pass the budget. */
+static void follow_ceiling(struct hak_ace_controller *c, uint32_t before) {
+    bool may_rise = c->config.budget_bytes == 0 ||
+                    c->ceiling_slots * c->held_bytes <= before * c->config.budget_bytes;
+    for (uint32_t i = 0; i < c->classes; i++) {
+        bool was_bound = c->capacity_slots[i] == before && before > c->start_slots[i];
+        if (was_bound && c->ceiling_slots > before && may_rise)
+            c->capacity_slots[i] = c->ceiling_slots;
+        c->capacity_slots[i] = clamp_slots(c, i, c->capacity_slots[i]);
+    }
+}
+
 /* Makes the rungs in force, with the trial in place of its ladder's current one, the decision. */
 static bool decide(struct hak_ace_controller *c) {
     uint32_t ceiling = c->ceiling.current, drain = c->drain.current;
@@ -42,10 +55,10 @@ static bool decide(struct hak_ace_controller *c) {
         drain = c->trial;
     bool changed = c->ceiling_slots != c->config.ceiling_slots[ceiling] ||
                    c->drain_permille != c->config.drain_permille[drain];
+    uint32_t before = c->ceiling_slots;
     c->ceiling_slots = c->config.ceiling_slots[ceiling];
     c->drain_permille = c->config.drain_permille[drain];
-    for (uint32_t i = 0; i < c->classes; i++)
-        c->capacity_slots[i] = clamp_slots(c, i, c->capacity_slots[i]);
+    follow_ceiling(c, before);
     return changed;
 }
 
@@ -124,6 +137,7 @@ uint32_t hak_ace_controller_fast(struct hak_ace_controller *c,
         c->capacity_slots[i] = wanted[i];
         changed++;
     }
+    c->held_bytes = total_bytes;
     return changed;
 }
 

@@ -70,6 +70,7 @@ struct hak_ace_controller {
     uint32_t ceiling_slots;                                  /* decision: bound of the above */
     uint32_t drain_permille;                                 /* decision */
     uint32_t idle[HAK_ACE_CONTROLLER_CLASSES_MAX];           /* windows running without pops */
+    uint64_t held_bytes; /* what the lists may hold, by the last fast window */
     struct hak_ucb1_walk ceiling, drain;
     enum hak_ace_controller_turn turn; /* the ladder whose trials run */
     bool trying;                       /* this slow window runs under the rung `trial` */

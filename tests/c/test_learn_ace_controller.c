@@ -90,6 +90,27 @@ static void a_class_keeps_what_it_started_with_above_the_ceiling(void) {
     CHECK_EQ(c.capacity_slots[1], 128);
 }
 
+static void a_class_at_the_ceiling_follows_its_trial_and_comes_back(void) {
+    struct hak_ace_controller c = started(3, 64);
+    struct hak_ace_class_window grows = window(10000, 500, 500, 10, 11);
+    struct hak_ace_class_window steady = window(100000, 500, 0, 10, 11);
+    struct hak_ace_class_window w[3] = {grows, steady, steady};
+    hak_ace_controller_fast(&c, w, 1);
+    CHECK_EQ(c.capacity_slots[0], 128);
+    hak_ace_controller_slow(&c, 1, 0.5); /* one down */
+    CHECK_EQ(c.capacity_slots[0], 64);
+    hak_ace_controller_slow(&c, 2, 0.2);
+    hak_ace_controller_fast(&c, w, 1);
+    hak_ace_controller_slow(&c, 3, 0.5); /* the drains' turn, and back */
+    hak_ace_controller_slow(&c, 4, 0.2);
+    hak_ace_controller_slow(&c, 5, 0.5);
+    CHECK_EQ(c.ceiling_slots, 256);
+    CHECK_EQ(c.capacity_slots[0], 256);
+    CHECK_EQ(c.capacity_slots[1], 64);
+    hak_ace_controller_slow(&c, 6, 0.2);
+    CHECK_EQ(c.capacity_slots[0], 128);
+}
+
 static void growth_stops_at_the_budget_and_uses_what_shrinking_frees(void) {
     struct hak_ace_controller c = started(2, 128);
     /* 4 threads: 128 slots of 64 bytes are 32 KiB a class. */
@@ -231,6 +252,7 @@ int main(int argc, char **argv) {
     RUN(an_idle_list_halves_every_fourth_window_down_to_its_floor);
     RUN(lists_that_hold_less_than_a_slab_do_not_shrink);
     RUN(a_class_keeps_what_it_started_with_above_the_ceiling);
+    RUN(a_class_at_the_ceiling_follows_its_trial_and_comes_back);
     RUN(growth_stops_at_the_budget_and_uses_what_shrinking_frees);
     RUN(capacities_stay_between_floor_and_ceiling_whatever_is_measured);
     RUN(the_reward_falls_with_slow_paths_and_with_waste);

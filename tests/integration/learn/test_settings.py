@@ -106,13 +106,17 @@ def test_the_ace_controller_gives_a_list_that_swings_more_room_and_leaves_it() -
             assert drains(process, source) < 0.6 * plain
 
 
-def test_the_slow_loop_tries_other_drains_and_ceilings_and_takes_back_what_does_not_win() -> None:
-    seen = set()
-    with learning(**ENVIRONMENT, HAKMEM_ACE_WINDOWS="1") as (process, source):
+def test_the_slow_loop_moves_drain_and_ceiling_to_what_wins_three_times_and_rests_there() -> None:
+    environment = ENVIRONMENT | {"HAKMEM_LEARN_WINDOW_MS": "20"}
+    tried, settled = set(), 0
+    with learning(**environment) as (process, source):
         for _ in range(400):
-            windows(process, source, SWING, 1)
-            seen.add(source.snapshot().scalars["drain_permille"])
-            if len(seen) > 1 and source.snapshot().scalars["drain_permille"] == 500:
+            windows(process, source, SWING, 5)  # one step of the slow loop
+            now = source.snapshot().scalars
+            tried.add((now["front_ceiling"], now["drain_permille"]))
+            both = (now["front_ceiling"], now["drain_permille"]) == (256, 250)
+            settled = settled + 1 if both else 0
+            if settled == 10:  # a trial lasts one step
                 break
-        assert 500 in seen
-        assert seen & {250, 750}, seen
+        assert settled == 10, tried
+        assert len(tried) >= 3
