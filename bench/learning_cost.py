@@ -59,6 +59,11 @@ COST: tuple[Comparison, ...] = (
     ("FROZEN / OUT", FROZEN, OUT),
     ("LEARN / FROZEN", LEARN, FROZEN),
 )
+GAIN: tuple[Comparison, ...] = (
+    ("A/A", BALANCED_AGAIN, BALANCED),
+    ("learning / balanced", LEARNING, BALANCED),
+)
+GAIN_ROWS = "fragmentation,working_set,realloc,realloc_large"
 
 
 class Ratio(NamedTuple):
