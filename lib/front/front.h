@@ -70,6 +70,6 @@ size_t hak_reclaim(void);
 
 /* Counts one more; 1 when the countdown has run out. One writer, so a plain add. It is in
  * every build: the length of a list is known by what went in and out. */
-#define hak_step(countdown) hak_unlikely(++*(countdown) == 0)
+#define hak_step(countdown) hak_unlikely(hak_bump(countdown) == 0)
 
 #endif
