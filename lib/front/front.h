@@ -23,6 +23,8 @@ struct hak_front {
     uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
     uint32_t slow_paths;   /* taken so far: once in many, the thread looks at the clock */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
+    uint32_t in_slow; /* for a signal handler to find: see front/nested.h */
+    void *waiting;    /* blocks that such a handler has freed, linked through their first word */
 };
 
 #define HAK_NO_WORD 0xffffffffu /* xor with it never gives a class */
@@ -53,6 +55,8 @@ void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site);
 void hak_front_put_back(unsigned class, void *block); /* one that has just been popped */
+/* The first `count` blocks of a list, to whom they belong; returns the rest. */
+void *hak_front_give_back(unsigned class, void *list, unsigned count);
 void hak_front_count_direct(unsigned class); /* an allocation that came past the lists */
 void hak_front_count_direct_free(unsigned class);
 void hak_front_fork_prepare(void);
