@@ -339,13 +339,6 @@ void hak_learning_start(void)
 #endif
 }
 
-/* Programs that have threads of their own find it there from the start. */
-__attribute__((constructor)) static void start_early(void)
-{
-    if (hak_page() != NULL)
-        hak_learning_start();
-}
-
 void hak_learning_fork_prepare(void)
 {
     hak_lock_take(&learning.lock);

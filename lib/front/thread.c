@@ -164,6 +164,16 @@ int hak_thread_start(void)
     return 0;
 }
 
+/* What the program's first call would otherwise pay for; whoever allocates before this, as
+ * the loader and other constructors do, has started it by then. A program with threads of
+ * its own finds the learner's there from the start. */
+__attribute__((constructor)) static void start_early(void)
+{
+    if (hak_front.heap == NULL)
+        hak_thread_start();
+    hak_learning_start();
+}
+
 /* Other TLS destructors may still allocate after us, so let them go first: a key whose
  * destructor sets it again is visited again. */
 #define ROUNDS_TO_WAIT 2

@@ -288,7 +288,7 @@ static void settle(uint64_t now_ns)
 /* BigCache first; what it declines goes to the batch. */
 static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
 {
-    uint64_t now_ns = hak_os_now_ns();
+    uint64_t now_ns = hak_os_coarse_ns();
     int lets_go = hak_big_lets_go != NULL && hak_big_lets_go(site);
     if (lets_go || !hak_bigcache_put(block, bytes, site, now_ns))
         batch_or_unmap(block, bytes, now_ns);
@@ -299,7 +299,7 @@ size_t hak_big_reclaim(void)
 {
     size_t bytes = 0;
     hak_lock_take(&table.lock);
-    uint64_t now_ns = hak_os_now_ns();
+    uint64_t now_ns = hak_os_coarse_ns();
     for (struct hak_big_range out; (out = hak_bigcache_evict(0, 0, now_ns)).address != NULL;) {
         unmap(out.address, out.bytes);
         bytes += out.bytes;
@@ -312,7 +312,7 @@ size_t hak_big_reclaim(void)
 void hak_big_tick(void)
 {
     hak_lock_take(&table.lock);
-    settle(hak_os_now_ns());
+    settle(hak_os_coarse_ns());
     hak_lock_release(&table.lock);
 }
 

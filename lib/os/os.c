@@ -58,11 +58,21 @@ static int os_advise(void *address, size_t bytes, int advice)
 
 struct hak_os_ops hak_os = {os_map, os_reserve, os_commit, os_unmap, os_remap, os_advise};
 
-uint64_t hak_os_now_ns(void)
+static uint64_t read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t hak_os_now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t hak_os_coarse_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 size_t hak_os_address_space(void)

@@ -23,7 +23,8 @@ struct hak_os_ops {
 
 extern struct hak_os_ops hak_os;
 
-uint64_t hak_os_now_ns(void); /* CLOCK_MONOTONIC */
+uint64_t hak_os_now_ns(void);    /* CLOCK_MONOTONIC */
+uint64_t hak_os_coarse_ns(void); /* the same, as of the last timer tick: for ages, and cheap */
 size_t hak_os_address_space(void); /* RLIMIT_AS in bytes, or the largest size_t */
 unsigned hak_os_cpu_count(void);
 uint64_t hak_os_random(void); /* from the kernel; never blocks, falls back to the clock */
