@@ -136,7 +136,7 @@ static void open_front(struct hak_front *front, struct hak_heap *heap)
     }
 }
 
-int hak_thread_start(void)
+static int start_thread(void)
 {
     struct hak_heap *heap = NULL;
     struct hak_block *block = NULL;
@@ -162,6 +162,15 @@ int hak_thread_start(void)
     }
     hak_sample_start();
     return 0;
+}
+
+int hak_thread_start(void)
+{
+    int entered = hak_slow_enter(&hak_front);
+    int error = start_thread();
+    if (entered)
+        hak_slow_leave(&hak_front);
+    return error;
 }
 
 /* What the program's first call would otherwise pay for; whoever allocates before this, as
