@@ -7,7 +7,10 @@
 .DELETE_ON_ERROR:
 .SECONDARY:
 BUILD := build
-MAKEFLAGS += --no-print-directory --no-builtin-rules -j$(shell nproc)
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+ifeq ($(MAKELEVEL),0) # a make below shares its parent's jobs
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 CC  := gcc
 CXX := g++
