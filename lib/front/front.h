@@ -42,6 +42,9 @@ void hak_library_start(void);
 /* To a function that is reached by a jump: its own return address is the site. */
 #define HAK_SITE_IS_CALLER ((uintptr_t)0)
 
+/* malloc as defined here, whatever the program's may be. */
+void *hak_own_malloc(size_t bytes);
+
 /* malloc and aligned_alloc on behalf of a caller at `site`. */
 void *hak_malloc_from(size_t bytes, uintptr_t site);
 void *hak_aligned_from(size_t align, size_t bytes, uintptr_t site);

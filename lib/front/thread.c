@@ -173,11 +173,16 @@ int hak_thread_start(void)
     return error;
 }
 
+HAK_API void *malloc(size_t bytes);
+
 /* What the program's first call would otherwise pay for; whoever allocates before this, as
  * the loader and other constructors do, has started it by then. A program with threads of
- * its own finds the learner's there from the start. */
+ * its own finds the learner's there from the start. A tool that opens the library to read its
+ * tables has another malloc, and starts nothing. */
 __attribute__((constructor)) static void start_early(void)
 {
+    if (malloc != hak_own_malloc)
+        return;
     if (hak_front.heap == NULL)
         hak_thread_start();
     hak_learning_start();
