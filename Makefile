@@ -7,7 +7,10 @@
 .DELETE_ON_ERROR:
 .SECONDARY:
 BUILD := build
-MAKEFLAGS += --no-print-directory --no-builtin-rules -j$(shell nproc)
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+ifeq ($(MAKELEVEL),0) # a make below shares its parent's jobs
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 CC  := gcc
 CXX := g++
@@ -67,11 +70,15 @@ GROUP := $(or $(and $(call needs,test test-c test-py trust build/test/% build/as
               $(and $(call needs,bench),bench),$(and $(call needs,demo),demo),\
               $(and $(call needs,lint format),lint),build)
 
+# Only these two read HAKMEM_GROUND: a program under libhakmem would be told that it is no knob.
+unexport HAKMEM_GROUND
+GROUND_HOW := $(if $(HAKMEM_GROUND),HAKMEM_GROUND=$(HAKMEM_GROUND))
+
 ground:
-	@scripts/ensure-ground $(GROUP)
+	@$(GROUND_HOW) scripts/ensure-ground $(GROUP)
 
 install-deps:
-	@scripts/ensure-ground test
+	@$(GROUND_HOW) scripts/ensure-ground test
 
 # ---- Compile -------------------------------------------------------------------------------------
 COMPILE = $(CC) $(DIALECT) $(WARNINGS) $(CPPFLAGS) $(FLAGS_$(1))

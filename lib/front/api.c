@@ -8,18 +8,30 @@
 
 #include "core/codes.h"
 #include "front/deal.h"
+#include "front/nested.h"
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 
 HAK_API void free(void *block);
 
+/* 0 also when asked from a handler that has interrupted a slow path. */
+static size_t usable_big(const void *block)
+{
+    size_t bytes = hak_nested_usable(block);
+    if (bytes != 0 || !hak_slow_enter(&hak_front))
+        return bytes;
+    bytes = hak_big_usable(block);
+    hak_slow_leave(&hak_front);
+    return bytes;
+}
+
 /* Bytes that the program may use of one of our blocks; 0: not ours. */
 static size_t usable(const void *block)
 {
     size_t unit = hak_unit_of(block);
     uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-    return word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : hak_big_usable(block);
+    return word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : usable_big(block);
 }
 
 HAK_API size_t malloc_usable_size(void *block)
@@ -84,17 +96,25 @@ static int resize_span(void *block, unsigned new_class)
     return 1;
 }
 
-static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
+/* Without a copy; NULL: it cannot, or a handler asks that has interrupted a slow path. */
+static void *move_pages(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
     unsigned old_class = hak_class_of(old_bytes), new_class = hak_class_of(bytes);
     void *moved = NULL;
+    if (hak_unlikely(!hak_slow_enter(&hak_front)))
+        return NULL;
     if (old_class == HAK_CLASS_NONE && new_class == HAK_CLASS_NONE)
         moved = move_big(block, bytes, site);
     else if (new_class != HAK_CLASS_NONE && resize_span(block, new_class))
         moved = block;
-    if (moved != NULL)
-        return moved;
-    return move_block(block, old_bytes, bytes, site);
+    hak_slow_leave(&hak_front);
+    return moved;
+}
+
+static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
+{
+    void *moved = move_pages(block, old_bytes, bytes, site);
+    return moved != NULL ? moved : move_block(block, old_bytes, bytes, site);
 }
 
 /* While requests are dealt out: the move is put down to an arm that would have put the block
@@ -118,6 +138,10 @@ static void *resize(void *block, size_t bytes, uintptr_t site)
         return NULL;
     }
     size_t old_bytes = usable(block);
+    if (hak_unlikely(old_bytes == 0 && hak_front.in_slow)) { /* nobody can say what to copy */
+        errno = ENOMEM;
+        return NULL;
+    }
     if (bytes <= old_bytes && bytes >= old_bytes / 2)
         return block;
     if (hak_unlikely(hak_deal_concerns(old_bytes) && hak_policy_deals(hak_policy_now())))

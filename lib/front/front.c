@@ -28,6 +28,9 @@ HAK_API void *malloc(size_t bytes)
     return alloc(bytes, HAK_SITE_IS_CALLER);
 }
 
+/* The same by a name that nobody can come before. */
+void *hak_own_malloc(size_t bytes) __attribute__((alias("malloc")));
+
 void *hak_malloc_from(size_t bytes, uintptr_t site)
 {
     return alloc(bytes, site);

@@ -17,6 +17,7 @@
 #include "core/probe.h"
 #include "front/control.h"
 #include "front/deal.h"
+#include "front/nested.h"
 #include "front/window.h"
 #include "learn/learner.h"
 #include "os/lock.h"
@@ -317,7 +318,9 @@ static int start_thread(void)
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    uint32_t in_slow = hak_slow_pause(&hak_front); /* it allocates */
     int error = pthread_create(&thread, &attributes, run, NULL);
+    hak_slow_go_on(&hak_front, in_slow);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return -error;
