@@ -140,10 +140,19 @@ void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner)
     hak_store_relaxed(&hak_zone.map[hak_slab_unit(slab)], hak_unit_word(owner, slab->class));
 }
 
+/* Pages of the unit that lie below the last block cut. */
+static size_t pages_cut(const struct hak_slab *slab, size_t header)
+{
+    if (slab->carved == 0)
+        return 0;
+    return (header + (size_t)slab->carved * hak_classes.size[slab->class]) / HAK_PAGE_BYTES;
+}
+
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner)
 {
     struct hak_slab *slab = &hak_superslab_at(unit - index)->slab[index];
     size_t header = index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
+    slab->warm = (uint8_t)hak_max(slab->warm, pages_cut(slab, header));
     slab->free = NULL;
     slab->next = slab->prev = NULL;
     slab->used = slab->free_count = slab->carved = 0;
@@ -209,8 +218,10 @@ static unsigned carve(struct hak_slab *slab, unsigned want, void **list)
 {
     size_t size = hak_classes.size[slab->class];
     char *start = hak_slab_blocks(slab) + slab->carved * size;
-    size_t to_page_end = HAK_PAGE_BYTES - ((uintptr_t)start & (HAK_PAGE_BYTES - 1));
-    unsigned count = (unsigned)hak_max(to_page_end / size, 1);
+    size_t offset = (uintptr_t)start & (HAK_UNIT_BYTES - 1);
+    size_t end = hak_max(hak_align_up(offset + 1, HAK_PAGE_BYTES),
+                         (size_t)slab->warm * HAK_PAGE_BYTES);
+    unsigned count = (unsigned)hak_max((end - offset) / size, 1);
     count = (unsigned)hak_min(count, hak_min(want, (size_t)(slab->capacity - slab->carved)));
     char *block = start;
     for (unsigned i = 1; i < count; i++, block += size)

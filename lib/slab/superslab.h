@@ -32,6 +32,8 @@ struct hak_slab {
     uint8_t class;
     uint8_t index; /* in its SuperSlab */
     uint8_t full;  /* in the owner's full list */
+    uint8_t warm;  /* pages of the unit, from its start, that have been cut before; none after
+                    * a purge, which clears `carved` too */
 };
 
 struct hak_superslab {
@@ -134,7 +136,7 @@ struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint
 void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner);
 
 /* Takes up to `want` blocks: first from the free list, then by cutting fresh ones up to
- * the end of a page, so that memory is touched as it is needed. Prepends them to *list
+ * the end of a page that is not warm, so that memory is touched as it is needed. Prepends them to *list
  * and returns their number; into an empty *list it moves a free list of up to twice as
  * many whole, without a look at its links. Owner only. */
 unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list);

@@ -129,6 +129,21 @@ static void fresh_blocks_touch_no_page_before_it_is_needed(void) {
     hak_superslab_unmap(s);
 }
 
+static void pages_cut_before_are_cut_again_at_once(void) {
+    struct hak_superslab *s = hak_superslab_map(21);
+    unsigned small = class_of_size(64), large = class_of_size(512);
+    struct hak_slab *slab = open_slab(s, 2, small);
+    void *list = NULL;
+    for (int page = 0; page < 3; page++)
+        CHECK_EQ(hak_slab_take(slab, 1000, &list), 64);
+    slab = open_slab(s, 2, large); /* the slot has been EMPTY meanwhile */
+    CHECK_EQ(hak_slab_take(slab, 1000, &list), 24);
+    CHECK_EQ(hak_slab_take(slab, 1000, &list), 8);
+    slab = open_slab(s, 2, small);
+    CHECK_EQ(hak_slab_take(slab, 1000, &list), 4 * 64);
+    hak_superslab_unmap(s);
+}
+
 static unsigned length_of(void *list) {
     unsigned n = 0;
     for (; list != NULL; list = *(void **)list)
@@ -270,6 +285,7 @@ int main(int argc, char **argv) {
     RUN(a_slab_is_found_again_from_any_of_its_addresses);
     RUN(a_slab_gives_as_many_blocks_as_fit_and_no_two_overlap);
     RUN(fresh_blocks_touch_no_page_before_it_is_needed);
+    RUN(pages_cut_before_are_cut_again_at_once);
     RUN(blocks_that_came_home_are_taken_before_fresh_ones);
     RUN(a_free_list_up_to_twice_as_long_as_wanted_is_moved_whole);
     RUN(taking_prepends_to_what_the_list_holds);
