@@ -159,9 +159,16 @@ struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint
     slab->capacity = (uint16_t)((HAK_UNIT_BYTES - header) / hak_classes.size[class]);
     slab->class = (uint8_t)class;
     slab->index = (uint8_t)index;
-    slab->full = 0;
+    slab->full = slab->unlooked = 0;
     hak_slab_set_owner(slab, owner);
     return slab;
+}
+
+static void forget_free_list(struct hak_slab *slab)
+{
+    slab->free = NULL;
+    slab->free_count = 0;
+    slab->unlooked = 0;
 }
 
 /* A link that leaves the slab was overwritten by the program: what it leads to is given
@@ -169,18 +176,22 @@ struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint
 static void drop_free_list(struct hak_slab *slab, const void *block, const void *got)
 {
     hak_integrity(HAK_INTEGRITY_FREE_LINK, block, (uintptr_t)got, slab->class);
-    slab->free = NULL;
-    slab->free_count = 0;
+    forget_free_list(slab);
 }
 
-/* The whole list at once: its blocks stay untouched until they are handed out, when the
- * program needs their cache lines anyway. */
+/* The whole list at once. */
 static unsigned take_whole(struct hak_slab *slab, void **list)
 {
-    unsigned count = slab->free_count;
-    *list = slab->free;
-    slab->free = NULL;
-    slab->free_count = 0;
+    unsigned count = slab->free_count, seen = 1;
+    void *block = *list = slab->free, *next;
+    if (!slab->unlooked)
+        for (; (next = *(void **)block) != NULL; block = next, seen++)
+            if (hak_unlikely(seen == count || !hak_slab_holds(slab, next))) {
+                drop_free_list(slab, block, next);
+                *(void **)block = NULL;
+                return seen;
+            }
+    forget_free_list(slab);
     return count;
 }
 
@@ -206,8 +217,10 @@ static unsigned take_free(struct hak_slab *slab, unsigned want, void **list)
         last = next;
     }
     if (slab->free != NULL) {
-        slab->free = *(void **)last; /* a block freed twice was counted twice */
-        slab->free_count = slab->free != NULL ? (uint16_t)(slab->free_count - count) : 0;
+        slab->free = *(void **)last;
+        slab->free_count = (uint16_t)(slab->free_count - count);
+        if (slab->free == NULL) /* a block freed twice was counted twice */
+            forget_free_list(slab);
     }
     *(void **)last = *list;
     *list = first;
