@@ -35,6 +35,7 @@ struct hak_policy {
     hak_shared_u32 w_max_mid_permille, w_max_large_permille; /* class bytes per 1000 bytes asked for */
     hak_shared_u32 mid_dyn1;                         /* bytes of the extra Mid class, 0: none */
     hak_shared_u64 mmap_threshold;                   /* bytes */
+    hak_shared_u32 realloc_slack_permille;           /* of its size, added to a block that grows */
     /* Requests between the first arm and the last are dealt out: a draw below deal_upto[i],
      * of HAK_DEAL_ALL, falls on arm i or one before it. deal_upto[HAK_ARMS - 1] == 0: none. */
     hak_shared_u32 deal_upto[HAK_ARMS];

@@ -52,12 +52,31 @@ HAK_API void *calloc(size_t count, size_t size)
     return block != NULL ? memset(block, 0, bytes) : NULL; /* classes may change in between */
 }
 
+static struct hak_block *counts(void)
+{
+    return hak_front.block != NULL ? hak_front.block : hak_process_block;
+}
+
+/* A block that grows may do so again: the policy says how much room to spare it gets, as long as
+ * a class serves it. */
+static size_t with_slack(size_t bytes)
+{
+    size_t permille = hak_policy_now()->realloc_slack_permille;
+    if (hak_likely(permille == 0) || bytes > HAK_LARGE_MAX_BYTES)
+        return bytes;
+    size_t roomy = bytes + bytes * permille / 1000;
+    return hak_class_of(roomy) != HAK_CLASS_NONE ? roomy : bytes;
+}
+
 static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
-    void *moved = hak_malloc_from(bytes, site);
+    void *moved = hak_malloc_from(bytes > old_bytes ? with_slack(bytes) : bytes, site);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, block, hak_min(old_bytes, bytes));
+    size_t copied = hak_min(old_bytes, bytes);
+    hak_count_any_scalar(counts(), realloc_moves, 1);
+    hak_count_any_scalar(counts(), realloc_copied_bytes, copied);
+    memcpy(moved, block, copied);
     free(block);
     return moved;
 }
@@ -142,8 +161,10 @@ static void *resize(void *block, size_t bytes, uintptr_t site)
         errno = ENOMEM;
         return NULL;
     }
-    if (bytes <= old_bytes && bytes >= old_bytes / 2)
+    if (bytes <= old_bytes && bytes >= old_bytes / 2) {
+        hak_count_any_scalar(counts(), realloc_stays, 1);
         return block;
+    }
     if (hak_unlikely(hak_deal_concerns(old_bytes) && hak_policy_deals(hak_policy_now())))
         return move_dealt(block, old_bytes, bytes, site);
     return move(block, old_bytes, bytes, site);
