@@ -153,7 +153,9 @@ def detail_lines(found: Detail) -> list[Line]:
     lines += [[], [Span("What it made the kernel do", "head")]]
     for cause in found.caused:
         size = f", {units.size(cause.size_bytes)}" if cause.size_bytes else ""
-        lines.append([Span(f"  {left(cause.name, 14)}{right(units.count(cause.count), 10)}{size}")])
+        took = f", {units.span(cause.duration_ns / 1e9)}" if cause.duration_ns else ""
+        counted = f"  {left(cause.name, 14)}{right(units.count(cause.count), 10)}"
+        lines.append([Span(f"{counted}{size}{took}")])
     if not found.caused:
         lines.append([Span("  nothing was seen", "dim")])
     return lines
