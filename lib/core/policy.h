@@ -23,6 +23,7 @@ struct hak_policy {
     uint32_t empty_scan_limit;                 /* SuperSlabs */
     uint32_t must_adopt;
     uint64_t sample_bytes; /* mean between samples; 0: none are taken */
+    uint64_t listen_bytes; /* the same while a tool listens; 0: sample_bytes */
     uint32_t adopt_period;                     /* needs for a slab to one look into the mailbox */
     uint32_t refill_ramp;                      /* refills begin small and double */
     uint32_t drain_permille;                   /* of a full list, given back at once */

@@ -91,10 +91,11 @@ class Sampler:
             if live:
                 next_live = now + LIVE_EVERY_S
             records = tuple(source.poll(live=live))
+            # Looking must not become the work, however much there is to look at. Names are read
+            # once, and not on the target's account: they hold up no later look.
+            until = now + max(self._interval_s, 20 * (time.monotonic() - now))
             self._tell(Sampled(records, missing=_missing(source)))
             self._name(records, names)
-            # Looking must not become the work, however much there is to look at.
-            until = now + max(self._interval_s, 20 * (time.monotonic() - now))
             while not self._stopped.is_set() and time.monotonic() < until:
                 source.wait(min(_TURN_S, max(0.0, until - time.monotonic())))
 

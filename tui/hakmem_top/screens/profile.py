@@ -120,7 +120,7 @@ class ProfileScreen(TableScreen):
         more = len(self._told())
         self.query_one("#profile-panel").styles.height = 4 + min(more, 1 + self.size.height // 16)
         side = self.query_one("#site-side", LineView)
-        side.display = self.axis == "site" and self.size.width >= 150
+        side.display = self.axis == "site" and self.size.width >= 180
         super().draw(moment)
 
     def table(self, moment: Moment, width: int) -> Table:
