@@ -1,4 +1,4 @@
-"""The promise of the intervals, with the library's own sampler: a short form of bench.trust.accuracy."""
+"""The promise of the intervals, kept by the library's own sampler; see bench.trust.accuracy."""
 
 from __future__ import annotations
 
