@@ -112,6 +112,24 @@ def preload(library: Library) -> dict[str, str]:
     return {"LD_PRELOAD": str(library.path), "HAKMEM_SAMPLE_BYTES": "20000"}
 
 
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+
+@contextmanager
+def run_by_nobody(binary: Path, library: Library) -> Iterator[int]:
+    """sites.c under libhakmem as a user without any privilege, leaking already; its pid."""
+    preloaded = ["env", f"LD_PRELOAD={library.path}", str(binary), "0"]
+    process = subprocess.Popen(
+        [*NOBODY, *preloaded], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        Sites(process).says("leaking")
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def leak_line(source: str) -> int:
     """The line that a program beside the tests calls LEAK."""
     text = (HERE / source).read_text().splitlines()

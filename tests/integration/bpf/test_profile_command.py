@@ -18,6 +18,7 @@ from hakmem_tools.observe.recording import read_profile
 from hakmem_tools.observe.symbolise import name_frames
 from tests.integration.bpf.conftest import HAKMEM, PATIENCE_S, SiteMemory
 from tests.integration.bpf.profiling import (
+    NOBODY,
     Sites,
     build,
     by_site,
@@ -25,6 +26,7 @@ from tests.integration.bpf.profiling import (
     leaking_extension,
     leaking_program,
     preload,
+    run_by_nobody,
     running,
 )
 from tests.integration.bpf.test_detaching import left_over
@@ -247,29 +249,17 @@ def test_a_file_that_exists_is_not_overwritten_unasked(
 def test_without_privilege_the_table_of_sites_serves_and_says_what_it_is(
     directory: Path, binary: Path, library: Library
 ) -> None:
-    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     theirs = directory / "theirs"
     theirs.mkdir()
     theirs.chmod(0o777)
-    target = subprocess.Popen(
-        [*nobody, "env", f"LD_PRELOAD={library.path}", binary, "0"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert target.stdout is not None
-        assert target.stdout.readline().strip() == "leaking"
-        path = theirs / "file"
+    path = theirs / "file"
+    with run_by_nobody(binary, library) as pid:
         done = subprocess.run(
-            [*nobody, HAKMEM, "profile", "-p", str(target.pid), "-d", "0.5", "-o", path],
+            [*NOBODY, HAKMEM, "profile", "-p", str(pid), "-d", "0.5", "-o", path],
             capture_output=True,
             text=True,
             check=False,
         )
-    finally:
-        target.kill()
-        target.communicate()
     assert done.returncode == 0, done.stderr
     assert "CAP_BPF" in done.stderr
     profile = read_profile(path)

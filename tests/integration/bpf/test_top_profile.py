@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -13,15 +12,16 @@ import pytest
 from hakmem_tools.native.library import Library
 from tests.integration.bpf.conftest import HAKMEM
 from tests.integration.bpf.profiling import (
+    NOBODY,
     build,
     leak_line,
     leaking_extension,
     leaking_program,
     preload,
+    run_by_nobody,
 )
 from tests.tui.terminal import Terminal, Tmux, terminal_of, tmux_server
 
-NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
 LEAKS_VIEW = ("v", "v", "v")
 
 
@@ -89,23 +89,11 @@ def test_without_privilege_the_screen_shows_the_counters_page_s_sites_and_says_s
     tmux: Tmux, directory: Path, library: Library
 ) -> None:
     binary = build("sites.c", directory)
-    target = subprocess.Popen(
-        [*NOBODY, "env", f"LD_PRELOAD={library.path}", binary, "0"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert target.stdout is not None
-        assert target.stdout.readline().strip() == "leaking"
-        with profile_screen(tmux, target.pid, *NOBODY) as pane:
-            pane.keys("v")  # what was allocated in all
-            text = pane.wait(lambda text: "keep" in first_row(text))
-            assert "sites.c:" in first_row(text)
-            assert "the counters page's table of sites: one frame each, no intervals" in text
-            assert "CAP_BPF" in text
-            pane.keys(*LEAKS_VIEW)
-            pane.wait_for("[temporary]", "the counters page's table of sites keeps no ages")
-    finally:
-        target.kill()
-        target.communicate()
+    with run_by_nobody(binary, library) as pid, profile_screen(tmux, pid, *NOBODY) as pane:
+        pane.keys("v")  # what was allocated in all
+        text = pane.wait(lambda text: "keep" in first_row(text))
+        assert "sites.c:" in first_row(text)
+        assert "the counters page's table of sites: one frame each, no intervals" in text
+        assert "CAP_BPF" in text
+        pane.keys(*LEAKS_VIEW)
+        pane.wait_for("[temporary]", "the counters page's table of sites keeps no ages")
