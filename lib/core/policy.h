@@ -28,6 +28,7 @@ struct hak_policy {
     hak_shared_u32 empty_scan_limit;                 /* SuperSlabs */
     hak_shared_u32 must_adopt;
     hak_shared_u64 sample_bytes; /* mean between samples; 0: none are taken */
+    hak_shared_u64 listen_bytes; /* the same while a tool listens; 0: sample_bytes */
     hak_shared_u32 adopt_period;                     /* needs for a slab to one look into the mailbox */
     hak_shared_u32 refill_ramp;                      /* refills begin small and double */
     hak_shared_u32 drain_permille;                   /* of a full list, given back at once */
