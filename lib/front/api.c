@@ -2,7 +2,7 @@
  * api.c - the rest of the malloc family, over malloc, free and the map of classes.
  */
 #define _GNU_SOURCE
-#include "front/front.h"
+#include "front/hit.h"
 
 #include <string.h>
 
@@ -46,10 +46,11 @@ HAK_API void *calloc(size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    if (hak_unlikely(hak_front.head[hak_class_of(bytes)] == NULL))
+    unsigned class = hak_class_of(bytes);
+    void *block = hak_front.head[class];
+    if (hak_unlikely(block == NULL))
         return hak_calloc_slow(bytes, HAK_CALL_SITE); /* fresh memory may be zero already */
-    void *block = hak_malloc_from(bytes, HAK_CALL_SITE);
-    return block != NULL ? memset(block, 0, bytes) : NULL; /* classes may change in between */
+    return memset(hak_hit(class, block, bytes, HAK_CALL_SITE), 0, bytes);
 }
 
 static struct hak_block *counts(void)
@@ -199,12 +200,12 @@ static unsigned aligned_class_of(size_t bytes, size_t align)
     unsigned class = hak_class_of(least);
     if (class == HAK_CLASS_NONE || align > HAK_UNIT_BYTES)
         return HAK_CLASS_NONE;
-    while (class < hak_classes.tiny_count && hak_classes.size[class] % align != 0)
+    while (class < hak_classes.tiny_count && (hak_classes.size[class] & (align - 1)))
         class++;
     if (class >= hak_classes.tiny_count && class < hak_classes.mid_count && align > MID_ALIGN)
         class = hak_classes.regular_count;
     while (class < hak_classes.count &&
-           (hak_classes.size[class] < least || hak_classes.size[class] % align != 0))
+           (hak_classes.size[class] < least || hak_classes.size[class] & (align - 1)))
         class++;
     return class < hak_classes.count ? class : HAK_CLASS_NONE;
 }
@@ -217,6 +218,10 @@ static void *aligned(size_t align, size_t bytes, uintptr_t site)
     }
     if (align <= 8 || (align == 16 && bytes > 8))
         return hak_malloc_from(bytes, site);
+    unsigned class;
+    void *block = hak_first_aligned(align, bytes, &class);
+    if (hak_likely(block != NULL))
+        return hak_hit(class, block, bytes, site);
     hak_library_start();
     return hak_aligned_slow(aligned_class_of(bytes, align), align, bytes, site);
 }
