@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from hakmem_tools.model.profile import Profile
 from hakmem_tools.model.profile_estimate import Amount
 from hakmem_tools.model.profile_records import Record
