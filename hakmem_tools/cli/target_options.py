@@ -106,6 +106,8 @@ def _with_target(function: Callable[..., Any], *, required: bool) -> Callable[..
 def _check(spec: TargetSpec, required: bool) -> None:
     if spec.pid is not None and spec.command:
         raise click.UsageError("give -p PID or -- COMMAND, not both")
+    if spec.command and not spec.command[0]:
+        raise click.UsageError("the command after -- is an empty word")
     if required and not spec:
         raise click.UsageError("no target: give -p PID or -- COMMAND")
     if spec.pid is not None and spec.pid < 1:
