@@ -118,3 +118,10 @@ def test_counting_instructions_takes_nothing_that_is_timed() -> None:
     done = shell('"$H" bench --callgrind --rows json')
     assert done.returncode == 2
     assert "--callgrind" in done.stderr
+
+
+def test_without_a_terminal_top_starts_nothing(tmp_path: Path) -> None:
+    done = shell(f'"$H" top -- touch {tmp_path}/started </dev/null')
+    assert done.returncode == 2
+    assert done.stderr == "hakmem: stdin is no terminal; use `hakmem top --headless` for scripts\n"
+    assert not (tmp_path / "started").exists()
