@@ -43,7 +43,8 @@ struct hak_policy {
 /* What the learner has found, over the knobs' values; 0 is "nothing". */
 struct hak_policy_learned {
     uint32_t front_cap[HAK_CLASS_CAPACITY]; /* blocks */
-    uint32_t ace_cap[HAK_CLASS_CAPACITY];   /* blocks */
+    hak_shared_u32 ace_cap[HAK_CLASS_CAPACITY]; /* blocks; moved before the publisher's lock is
+                                                 * taken, so that another may take some of them */
     uint32_t drain_permille;
     uint32_t deal_upto[HAK_ARMS]; /* see struct hak_policy */
 };
