@@ -1,6 +1,6 @@
 /*
- * Signal handlers that allocate, free and resize wherever they interrupt: in a program's own code and
- * in the middle of a slow path, with its locks held.
+ * Signal handlers that allocate, free and resize wherever they interrupt: in a program's own code
+ * and in the middle of a slow path, with its locks held.
  *
  * The handler uses the odd classes and the program the even ones, and Big is everybody's: between
  * the load and the store of a hit no list can be made whole without a price for every hit, so a
