@@ -56,7 +56,7 @@ help:
 	  'make build        build/libhakmem.so and .venv/bin/hakmem (BENCH_MINIMAL=1: also build/minimal/)' \
 	  'make demo         a real server under libhakmem, with hakmem-top on it (HEADLESS=1: five JSON lines)' \
 	  'make test         everything: test-c, then test-py' \
-	  'make trust        the C tests under the address, undefined-behaviour and thread sanitizers' \
+	  'make trust        the C tests under three sanitizers, and 200 profiles against known truths' \
 	  'make lint         ruff, mypy, import contracts, line lengths in C (make format: apply)' \
 	  'make bench        the scenarios against the peers' \
   'make reference    docs/reference anew, from the tables in the library' \
@@ -156,8 +156,10 @@ test-c: $(C_TESTS:%=build/test/%)
 test-py: build ground $(WORKLOADS)
 	@$(PYTEST) $(ARGS)
 
-trust: $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
-	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; exit $$status
+trust: build ground $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
+	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; \
+	.venv/bin/python -m bench.trust.accuracy || status=1; \
+	exit $$status
 
 lint: ground
 	@status=0; \

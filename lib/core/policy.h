@@ -28,6 +28,7 @@ struct hak_policy {
     hak_shared_u32 empty_scan_limit; /* SuperSlabs */
     hak_shared_u32 must_adopt;
     hak_shared_u64 sample_bytes; /* mean between samples; 0: none are taken */
+    hak_shared_u64 listen_bytes; /* the same while a tool listens; 0: sample_bytes */
     hak_shared_u32 adopt_period; /* needs for a slab to one look into the mailbox */
     hak_shared_u32 refill_ramp; /* refills begin small and double */
     hak_shared_u32 drain_permille; /* of a full list, given back at once */
@@ -35,6 +36,7 @@ struct hak_policy {
     hak_shared_u32 w_max_mid_permille, w_max_large_permille; /* class bytes per 1000 asked for */
     hak_shared_u32 mid_dyn1; /* bytes of the extra Mid class, 0: none */
     hak_shared_u64 mmap_threshold; /* bytes */
+    hak_shared_u32 realloc_slack_permille; /* of its size, added to a block that grows */
     /* Requests between the first arm and the last are dealt out: a draw below deal_upto[i],
      * of HAK_DEAL_ALL, falls on arm i or one before it. deal_upto[HAK_ARMS - 1] == 0: none. */
     hak_shared_u32 deal_upto[HAK_ARMS];

@@ -2,7 +2,7 @@
  * api.c - the rest of the malloc family, over malloc, free and the map of classes.
  */
 #define _GNU_SOURCE
-#include "front/front.h"
+#include "front/hit.h"
 
 #include <string.h>
 
@@ -46,18 +46,38 @@ HAK_API void *calloc(size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    if (hak_unlikely(hak_front.head[hak_class_of(bytes)] == NULL))
+    unsigned class = hak_class_of(bytes);
+    void *block = hak_front.head[class];
+    if (hak_unlikely(block == NULL))
         return hak_calloc_slow(bytes, HAK_CALL_SITE); /* fresh memory may be zero already */
-    void *block = hak_malloc_from(bytes, HAK_CALL_SITE);
-    return block != NULL ? memset(block, 0, bytes) : NULL; /* classes may change in between */
+    return memset(hak_hit(class, block, bytes, HAK_CALL_SITE), 0, bytes);
+}
+
+static struct hak_block *counts(void)
+{
+    return hak_front.block != NULL ? hak_front.block : hak_process_block;
+}
+
+/* A block that grows may do so again: the policy says how much room to spare it gets, as long as
+ * a class serves it. */
+static size_t with_slack(size_t bytes)
+{
+    size_t permille = hak_policy_now()->realloc_slack_permille;
+    if (hak_likely(permille == 0) || bytes > HAK_LARGE_MAX_BYTES)
+        return bytes;
+    size_t roomy = bytes + bytes * permille / 1000;
+    return hak_class_of(roomy) != HAK_CLASS_NONE ? roomy : bytes;
 }
 
 static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
-    void *moved = hak_malloc_from(bytes, site);
+    void *moved = hak_malloc_from(bytes > old_bytes ? with_slack(bytes) : bytes, site);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, block, hak_min(old_bytes, bytes));
+    size_t copied = hak_min(old_bytes, bytes);
+    hak_count_any_scalar(counts(), realloc_moves, 1);
+    hak_count_any_scalar(counts(), realloc_copied_bytes, copied);
+    memcpy(moved, block, copied);
     free(block);
     return moved;
 }
@@ -142,8 +162,10 @@ static void *resize(void *block, size_t bytes, uintptr_t site)
         errno = ENOMEM;
         return NULL;
     }
-    if (bytes <= old_bytes && bytes >= old_bytes / 2)
+    if (bytes <= old_bytes && bytes >= old_bytes / 2) {
+        hak_count_any_scalar(counts(), realloc_stays, 1);
         return block;
+    }
     if (hak_unlikely(hak_deal_concerns(old_bytes) && hak_policy_deals(hak_policy_now())))
         return move_dealt(block, old_bytes, bytes, site);
     return move(block, old_bytes, bytes, site);
@@ -178,12 +200,12 @@ static unsigned aligned_class_of(size_t bytes, size_t align)
     unsigned class = hak_class_of(least);
     if (class == HAK_CLASS_NONE || align > HAK_UNIT_BYTES)
         return HAK_CLASS_NONE;
-    while (class < hak_classes.tiny_count && hak_classes.size[class] % align != 0)
+    while (class < hak_classes.tiny_count && (hak_classes.size[class] & (align - 1)))
         class++;
     if (class >= hak_classes.tiny_count && class < hak_classes.mid_count && align > MID_ALIGN)
         class = hak_classes.regular_count;
     while (class < hak_classes.count &&
-           (hak_classes.size[class] < least || hak_classes.size[class] % align != 0))
+           (hak_classes.size[class] < least || hak_classes.size[class] & (align - 1)))
         class++;
     return class < hak_classes.count ? class : HAK_CLASS_NONE;
 }
@@ -196,6 +218,10 @@ static void *aligned(size_t align, size_t bytes, uintptr_t site)
     }
     if (align <= 8 || (align == 16 && bytes > 8))
         return hak_malloc_from(bytes, site);
+    unsigned class;
+    void *block = hak_first_aligned(align, bytes, &class);
+    if (hak_likely(block != NULL))
+        return hak_hit(class, block, bytes, site);
     hak_library_start();
     return hak_aligned_slow(aligned_class_of(bytes, align), align, bytes, site);
 }

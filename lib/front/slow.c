@@ -12,6 +12,7 @@
 #include "front/control.h"
 #include "front/deal.h"
 #include "front/nested.h"
+#include "front/note.h"
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
@@ -226,9 +227,19 @@ void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t sit
     return block;
 }
 
+/* The table of classes is by KiB: it sends up to 1023 bytes below the threshold here, too. */
+static int is_below_big(size_t bytes)
+{
+    const struct hak_policy *policy = hak_policy_now();
+    size_t least = hak_policy_deals(policy) ? hak_deal_threshold(0) : policy->mmap_threshold;
+    return bytes < least && hak_deal_class(bytes) != HAK_CLASS_NONE;
+}
+
 /* A request that no class serves: Big, unless an arm that it is dealt to has a class for it. */
 static void *alloc_above(struct hak_call *call, int *zeroed)
 {
+    if (hak_unlikely(is_below_big(call->bytes)))
+        return alloc_class(hak_deal_class(call->bytes), call, zeroed);
     look_around(&hak_front);
     if (hak_unlikely(hak_deal_counts_sizes))
         hak_deal_count_size(call->bytes);
@@ -241,22 +252,6 @@ static void *alloc_above(struct hak_call *call, int *zeroed)
     return block;
 }
 
-/* Blocks that refills of the class have brought this thread. */
-static uint64_t refilled(unsigned class)
-{
-    const struct hak_block *block = hak_front.block;
-    return block != NULL ? hak_load_relaxed(&block->class[class][HAK_CLASS_refilled]) : 0;
-}
-
-/* A refill stands for the requests that it will serve. */
-static HAK_NOINLINE void note_site(const void *block, const struct hak_call *call, unsigned class,
-                                   uint64_t before)
-{
-    uint64_t brought = refilled(class) - before;
-    int is_big = call->path == HAK_PATH_MAP || call->path == HAK_PATH_BIGCACHE;
-    hak_sites_note_slow(block, call->site, call->bytes, brought != 0 ? brought : 1, is_big);
-}
-
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
@@ -266,15 +261,14 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
     hak_library_start();
     unsigned class = hak_class_of(bytes);
     struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
-    uint64_t before = hak_sites_on ? refilled(class) : 0;
+    struct hak_note note = hak_note_begin(class);
     void *block;
     do {
         *zeroed = 0;
         block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
                                         : alloc_class(class, &call, zeroed);
     } while (hak_unlikely(block == NULL) && may_try_again(bytes));
-    if (hak_unlikely(hak_sites_on) && block != NULL)
-        note_site(block, &call, class, before);
+    hak_note_end(&note, block, &call, class);
     hak_slow_leave(&hak_front);
     errno = block != NULL ? saved : ENOMEM;
     return block;

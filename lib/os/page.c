@@ -348,6 +348,7 @@ void hak_page_show_knob(uint32_t value_index)
     char *values = (char *)page.header + page.header->knob_values_offset;
     struct hak_knob_value *shown = (struct hak_knob_value *)values + value_index;
     hak_store_relaxed(&shown->source, hak_config[value_index].source);
+    hak_store_relaxed(&shown->flags, hak_config[value_index].flags);
     hak_store_release(&shown->value, hak_config[value_index].value);
 }
 
