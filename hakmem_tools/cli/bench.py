@@ -49,6 +49,8 @@ def command(
     """
     from hakmem_tools.bench import export, machine, results, session, table
 
+    if callgrind and (row_list or rounds or quick or no_aa):
+        raise click.UsageError("--callgrind counts rows of its own, once: leave out what is timed")
     rows = _chosen_rows(row_list, quick, programs)
     peers, missing = _chosen_peers(peer_list)
     _check_outputs(outputs, force, callgrind, export.FORMATS)
