@@ -13,6 +13,15 @@ from hakmem_tools.cli.errors import Failure
 from hakmem_tools.model.snapshot import SCHEMA_VERSION
 
 
+def check_path(path: str, force: bool) -> None:
+    """Raises Failure for a file that exists (unless forced) or cannot be written."""
+    if os.path.exists(path) and not force:
+        raise Failure(f"-o {path}: the file exists; --force overwrites it")
+    directory = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path) or not os.access(directory, os.W_OK | os.X_OK):
+        raise Failure(f"-o {path}: no file can be written there")
+
+
 class Sink:
     """Lines of data. A context manager; call flush() after each batch that somebody waits for.
 
@@ -26,11 +35,7 @@ class Sink:
         self._file: BinaryIO | None = None
         if path is None:
             return
-        if os.path.exists(path) and not force:
-            raise Failure(f"-o {path}: the file exists; --force overwrites it")
-        directory = os.path.dirname(os.path.abspath(path))
-        if os.path.isdir(path) or not os.access(directory, os.W_OK | os.X_OK):
-            raise Failure(f"-o {path}: no file can be written there")
+        check_path(path, force)
 
     @property
     def _out(self) -> BinaryIO:

@@ -146,7 +146,13 @@ def open_target(
         return
     environment = start_environment(spec.mode, spec.settings, spec.lib)
     redirect = {1: sys.stderr.fileno()} if redirect is None else redirect
-    launched = launch(spec.command, environment, redirect=redirect, hold=hold)
+    with ending_with_us(launch(spec.command, environment, redirect=redirect, hold=hold)) as opened:
+        yield opened
+
+
+@contextmanager
+def ending_with_us(launched: Any) -> Iterator[OpenTarget]:
+    """A program that this command started: it ends with it, save on Ctrl-C."""
     try:
         yield OpenTarget(launched.pid, launched)
     except KeyboardInterrupt:

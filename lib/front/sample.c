@@ -83,10 +83,23 @@ static void arm_direct(void)
         sampler.direct_left += (uint32_t)exponential(UNHEARD_DIRECT);
 }
 
+/* Somebody listens, of whom a mean that is not 0 knows. */
+static uint32_t is_heard(const struct hak_policy *policy)
+{
+    return (policy->sample_bytes | policy->listen_bytes) != 0 && hak_probe_is_heard();
+}
+
+/* A listener's own mean ends with it, also with one that was killed. */
+static uint64_t mean_for(const struct hak_policy *policy, uint32_t heard)
+{
+    return heard && policy->listen_bytes != 0 ? policy->listen_bytes : policy->sample_bytes;
+}
+
 static void arm_all(void)
 {
-    sampler.mean_bytes = hak_policy_now()->sample_bytes;
-    sampler.heard = (uint32_t)hak_probe_is_heard();
+    const struct hak_policy *policy = hak_policy_now();
+    sampler.heard = is_heard(policy);
+    sampler.mean_bytes = mean_for(policy, sampler.heard);
     arm_direct();
     for (unsigned class = 0; class < hak_classes.count; class++)
         if (sampler.drawn[class])
@@ -119,8 +132,9 @@ void hak_sample_class(unsigned class)
 
 void hak_sample_follow_policy(void)
 {
-    if (hak_unlikely(sampler.mean_bytes != hak_policy_now()->sample_bytes ||
-                     (sampler.mean_bytes != 0 && sampler.heard != (uint32_t)hak_probe_is_heard())))
+    const struct hak_policy *policy = hak_policy_now();
+    uint32_t heard = is_heard(policy);
+    if (hak_unlikely(sampler.heard != heard || sampler.mean_bytes != mean_for(policy, heard)))
         arm_all();
 }
 

@@ -11,6 +11,7 @@ struct hak_ace_controller_config hak_ace_controller_config_default(void) {
         .shrink_miss_rate = 0.002,
         .waste_ratio = 1.5,
         .idle_windows = 4,
+        .keep_bytes = UINT64_C(64) << 10, /* a slab */
         .budget_bytes = UINT64_C(64) << 20,
         .slow_weight = 50,
         .waste_weight = 0.5,
@@ -24,10 +25,25 @@ struct hak_ace_controller_config hak_ace_controller_config_default(void) {
     };
 }
 
-static uint32_t clamp_slots(const struct hak_ace_controller *c, uint32_t slots) {
-    if (slots > c->ceiling_slots)
-        slots = c->ceiling_slots;
+static uint32_t clamp_slots(const struct hak_ace_controller *c, uint32_t class, uint32_t slots) {
+    uint32_t start = c->start_slots[class];
+    uint32_t most = c->ceiling_slots > start ? c->ceiling_slots : start;
+    if (slots > most)
+        slots = most;
     return slots < c->config.capacity_floor ? c->config.capacity_floor : slots;
+}
+
+/* Classes that the old ceiling bound go up with it at once, so that a trial's whole window runs under
+ * the new one; not where that might pass the budget. */
+static void follow_ceiling(struct hak_ace_controller *c, uint32_t before) {
+    bool may_rise = c->config.budget_bytes == 0 ||
+                    c->ceiling_slots * c->held_bytes <= before * c->config.budget_bytes;
+    for (uint32_t i = 0; i < c->classes; i++) {
+        bool was_bound = c->capacity_slots[i] == before && before > c->start_slots[i];
+        if (was_bound && c->ceiling_slots > before && may_rise)
+            c->capacity_slots[i] = c->ceiling_slots;
+        c->capacity_slots[i] = clamp_slots(c, i, c->capacity_slots[i]);
+    }
 }
 
 /* Makes the rungs in force, with the trial in place of its ladder's current one, the decision. */
@@ -39,23 +55,23 @@ static bool decide(struct hak_ace_controller *c) {
         drain = c->trial;
     bool changed = c->ceiling_slots != c->config.ceiling_slots[ceiling] ||
                    c->drain_permille != c->config.drain_permille[drain];
+    uint32_t before = c->ceiling_slots;
     c->ceiling_slots = c->config.ceiling_slots[ceiling];
     c->drain_permille = c->config.drain_permille[drain];
-    for (uint32_t i = 0; i < c->classes; i++)
-        c->capacity_slots[i] = clamp_slots(c, c->capacity_slots[i]);
+    follow_ceiling(c, before);
     return changed;
 }
 
 void hak_ace_controller_init(struct hak_ace_controller *c,
                              const struct hak_ace_controller_config *config, uint32_t classes,
-                             uint32_t start_slots) {
+                             const uint32_t *start_slots) {
     *c = (struct hak_ace_controller){.config = *config, .present_reward = NAN};
     c->classes =
         classes < HAK_ACE_CONTROLLER_CLASSES_MAX ? classes : HAK_ACE_CONTROLLER_CLASSES_MAX;
     hak_ucb1_walk_init(&c->ceiling, &config->walk, config->ceilings, config->ceiling_start);
     hak_ucb1_walk_init(&c->drain, &config->walk, config->drains, config->drain_start);
     for (uint32_t i = 0; i < c->classes; i++)
-        c->capacity_slots[i] = start_slots;
+        c->capacity_slots[i] = c->start_slots[i] = start_slots[i];
     decide(c);
 }
 
@@ -70,23 +86,31 @@ static bool thrashes(const struct hak_ace_class_window *w) {
     return 4 * w->drains >= w->refills && 4 * w->refills >= w->drains && w->drains > 0;
 }
 
+static uint32_t halved(const struct hak_ace_controller *c, uint32_t class,
+                       const struct hak_ace_class_window *w, uint32_t threads) {
+    uint32_t slots = c->capacity_slots[class];
+    if (slots * w->block_bytes * threads <= c->config.keep_bytes)
+        return slots;
+    return clamp_slots(c, class, slots / 2);
+}
+
 /* The capacity that the class's own window asks for, before the budget. */
 static uint32_t wanted_slots(struct hak_ace_controller *c, uint32_t class,
-                             const struct hak_ace_class_window *w) {
+                             const struct hak_ace_class_window *w, uint32_t threads) {
     uint32_t slots = c->capacity_slots[class];
     uint64_t pops = w->hits + w->refills;
     if (pops == 0 || pops < c->config.min_operations) {
         if (++c->idle[class] < c->config.idle_windows)
             return slots;
         c->idle[class] = 0; /* the next halving waits as long again */
-        return clamp_slots(c, slots / 2);
+        return halved(c, class, w, threads);
     }
     c->idle[class] = 0;
     double miss_rate = (double)w->refills / (double)pops;
     if (miss_rate > c->config.grow_miss_rate && thrashes(w))
-        return clamp_slots(c, slots * 2);
+        return clamp_slots(c, class, slots * 2);
     if (miss_rate < c->config.shrink_miss_rate && wasted(c, w))
-        return clamp_slots(c, slots / 2);
+        return halved(c, class, w, threads);
     return slots;
 }
 
@@ -96,7 +120,7 @@ uint32_t hak_ace_controller_fast(struct hak_ace_controller *c,
     uint64_t total_bytes = 0;
     /* Shrinks first: what they give up is there for those that grow. */
     for (uint32_t i = 0; i < c->classes; i++) {
-        wanted[i] = wanted_slots(c, i, &window[i]);
+        wanted[i] = wanted_slots(c, i, &window[i], threads);
         if (wanted[i] < c->capacity_slots[i]) {
             c->capacity_slots[i] = wanted[i];
             changed++;
@@ -113,6 +137,7 @@ uint32_t hak_ace_controller_fast(struct hak_ace_controller *c,
         c->capacity_slots[i] = wanted[i];
         changed++;
     }
+    c->held_bytes = total_bytes;
     return changed;
 }
 

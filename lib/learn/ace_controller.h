@@ -4,7 +4,8 @@
  * Fast (every window): per Tiny class, the capacity of the TLS list doubles when the list both
  * runs empty and overflows (its misses are then its own doing), and halves when it hardly misses
  * while its memory is fragmented, or when it has been idle. Multiplicative both ways, between a
- * floor and a ceiling, within a budget of TLS bytes.
+ * floor and a ceiling (or what the class started with, if that is more), within a budget of TLS
+ * bytes. Lists that hold less than a slab altogether are not halved: no slab would come free.
  *
  * Slow (every slow window): the ceiling and the drain share are two ladders, each walked by UCB1
  * (ucb1.h: +-1 step, 8 % better three times running, cooldown), one at a time, so that a
@@ -36,6 +37,7 @@ struct hak_ace_controller_config {
     double shrink_miss_rate; /* refills / pops below which a list of wasted memory shrinks */
     double waste_ratio;      /* mapped / live bytes above which memory counts as fragmented */
     uint32_t idle_windows;   /* windows running without enough pops before a list shrinks */
+    uint64_t keep_bytes;     /* a class whose lists hold no more than this does not shrink */
     uint64_t budget_bytes;   /* capacity * block bytes * threads over all classes; 0 is none */
     double slow_weight;      /* what a slow path costs, in front hits */
     double waste_weight;     /* what mapping live memory twice over costs, in front hits per pop */
@@ -63,10 +65,12 @@ enum hak_ace_controller_turn { HAK_ACE_TURN_CEILING, HAK_ACE_TURN_DRAIN };
 struct hak_ace_controller {
     struct hak_ace_controller_config config;
     uint32_t classes;
+    uint32_t start_slots[HAK_ACE_CONTROLLER_CLASSES_MAX];    /* what it started with */
     uint32_t capacity_slots[HAK_ACE_CONTROLLER_CLASSES_MAX]; /* decision: per class */
     uint32_t ceiling_slots;                                  /* decision: bound of the above */
     uint32_t drain_permille;                                 /* decision */
     uint32_t idle[HAK_ACE_CONTROLLER_CLASSES_MAX];           /* windows running without pops */
+    uint64_t held_bytes; /* what the lists may hold, by the last fast window */
     struct hak_ucb1_walk ceiling, drain;
     enum hak_ace_controller_turn turn; /* the ladder whose trials run */
     bool trying;                       /* this slow window runs under the rung `trial` */
@@ -74,10 +78,10 @@ struct hak_ace_controller {
     double present_reward; /* of the window before the trial */
 };
 
-/* All classes start at start_slots, cut to floor and ceiling. */
+/* Class i starts at start_slots[i], raised to the floor. */
 void hak_ace_controller_init(struct hak_ace_controller *controller,
                              const struct hak_ace_controller_config *config, uint32_t classes,
-                             uint32_t start_slots);
+                             const uint32_t *start_slots);
 
 /* Ends a fast window; window has one entry per class. Returns how many capacities changed. */
 uint32_t hak_ace_controller_fast(struct hak_ace_controller *controller,

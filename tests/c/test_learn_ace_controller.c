@@ -7,10 +7,15 @@
 
 static struct hak_ace_controller_config config;
 
+/* Every list may shrink, however little it holds. */
 static struct hak_ace_controller started(uint32_t classes, uint32_t slots) {
     struct hak_ace_controller c;
+    uint32_t start[HAK_ACE_CONTROLLER_CLASSES_MAX];
+    for (uint32_t i = 0; i < HAK_ACE_CONTROLLER_CLASSES_MAX; i++)
+        start[i] = slots;
     config = hak_ace_controller_config_default();
-    hak_ace_controller_init(&c, &config, classes, slots);
+    config.keep_bytes = 0;
+    hak_ace_controller_init(&c, &config, classes, start);
     return c;
 }
 
@@ -56,6 +61,56 @@ static void an_idle_list_halves_every_fourth_window_down_to_its_floor(void) {
     }
 }
 
+static void lists_that_hold_less_than_a_slab_do_not_shrink(void) {
+    struct hak_ace_controller c;
+    const uint32_t start[3] = {256, 512, 128};
+    config = hak_ace_controller_config_default();
+    hak_ace_controller_init(&c, &config, 3, start);
+    struct hak_ace_class_window idle = window(100, 0, 0, 10, 20), wasted = idle;
+    wasted.hits = 100000;
+    struct hak_ace_class_window w[3] = {wasted, wasted, idle};
+    for (int i = 0; i < 20; i++)
+        hak_ace_controller_fast(&c, w, 4); /* of 64 bytes, 4 threads: 256 slots are 64 KiB */
+    CHECK_EQ(c.capacity_slots[0], 256);
+    CHECK_EQ(c.capacity_slots[1], 256);
+    CHECK_EQ(c.capacity_slots[2], 128);
+}
+
+static void a_class_keeps_what_it_started_with_above_the_ceiling(void) {
+    struct hak_ace_controller c;
+    const uint32_t start[2] = {256, 32};
+    config = hak_ace_controller_config_default();
+    hak_ace_controller_init(&c, &config, 2, start);
+    struct hak_ace_class_window grows = window(10000, 500, 500, 10, 11);
+    struct hak_ace_class_window w[2] = {grows, grows};
+    for (int i = 0; i < 5; i++)
+        hak_ace_controller_fast(&c, w, 1);
+    CHECK_EQ(c.ceiling_slots, 128);
+    CHECK_EQ(c.capacity_slots[0], 256);
+    CHECK_EQ(c.capacity_slots[1], 128);
+}
+
+static void a_class_at_the_ceiling_follows_its_trial_and_comes_back(void) {
+    struct hak_ace_controller c = started(3, 64);
+    struct hak_ace_class_window grows = window(10000, 500, 500, 10, 11);
+    struct hak_ace_class_window steady = window(100000, 500, 0, 10, 11);
+    struct hak_ace_class_window w[3] = {grows, steady, steady};
+    hak_ace_controller_fast(&c, w, 1);
+    CHECK_EQ(c.capacity_slots[0], 128);
+    hak_ace_controller_slow(&c, 1, 0.5); /* one down */
+    CHECK_EQ(c.capacity_slots[0], 64);
+    hak_ace_controller_slow(&c, 2, 0.2);
+    hak_ace_controller_fast(&c, w, 1);
+    hak_ace_controller_slow(&c, 3, 0.5); /* the drains' turn, and back */
+    hak_ace_controller_slow(&c, 4, 0.2);
+    hak_ace_controller_slow(&c, 5, 0.5);
+    CHECK_EQ(c.ceiling_slots, 256);
+    CHECK_EQ(c.capacity_slots[0], 256);
+    CHECK_EQ(c.capacity_slots[1], 64);
+    hak_ace_controller_slow(&c, 6, 0.2);
+    CHECK_EQ(c.capacity_slots[0], 128);
+}
+
 static void growth_stops_at_the_budget_and_uses_what_shrinking_frees(void) {
     struct hak_ace_controller c = started(2, 128);
     /* 4 threads: 128 slots of 64 bytes are 32 KiB a class. */
@@ -78,7 +133,7 @@ static void growth_stops_at_the_budget_and_uses_what_shrinking_frees(void) {
 }
 
 static void capacities_stay_between_floor_and_ceiling_whatever_is_measured(void) {
-    struct hak_ace_controller c = started(8, 9999);
+    struct hak_ace_controller c = started(8, 30);
     struct check_rng rng = check_rng_seed(1);
     for (int i = 0; i < 20000; i++) {
         struct hak_ace_class_window w[8];
@@ -90,7 +145,8 @@ static void capacities_stay_between_floor_and_ceiling_whatever_is_measured(void)
         hak_ace_controller_slow(&c, (uint64_t)i * 10 * SECOND_NS,
                                 check_rng_uniform(&rng) < 0.1 ? NAN : check_rng_uniform(&rng));
         for (int k = 0; k < 8; k++)
-            if (!CHECK(c.capacity_slots[k] >= 8 && c.capacity_slots[k] <= c.ceiling_slots))
+            if (!CHECK(c.capacity_slots[k] >= 8 &&
+                       c.capacity_slots[k] <= (c.ceiling_slots > 30 ? c.ceiling_slots : 30)))
                 return;
     }
 }
@@ -194,6 +250,9 @@ int main(int argc, char **argv) {
     RUN(a_list_that_only_empties_or_only_overflows_stays);
     RUN(a_list_that_hardly_misses_shrinks_when_its_memory_is_fragmented);
     RUN(an_idle_list_halves_every_fourth_window_down_to_its_floor);
+    RUN(lists_that_hold_less_than_a_slab_do_not_shrink);
+    RUN(a_class_keeps_what_it_started_with_above_the_ceiling);
+    RUN(a_class_at_the_ceiling_follows_its_trial_and_comes_back);
     RUN(growth_stops_at_the_budget_and_uses_what_shrinking_frees);
     RUN(capacities_stay_between_floor_and_ceiling_whatever_is_measured);
     RUN(the_reward_falls_with_slow_paths_and_with_waste);

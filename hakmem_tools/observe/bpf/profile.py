@@ -79,8 +79,10 @@ class KernelProfile:
         except OSError:
             self._stats = -1  # needs CAP_SYS_ADMIN; the cost is estimated without
 
-    def records(self, *, live: bool) -> list[Record]:
+    def records(self, *, live: bool, adapt_faults: bool = False) -> list[Record]:
         """Names that are new, and a Tick with what has grown."""
+        if adapt_faults:
+            self._adapt_faults()
         if self._mappings is not None:
             self._mappings.take()
         growth, book = self.sums.take(), self._book
@@ -118,7 +120,7 @@ class KernelProfile:
         self._lost = total
         return {text: count for text, count in fresh.items() if count > 0}
 
-    def adapt_faults(self) -> None:
+    def _adapt_faults(self) -> None:
         """Walks fewer stacks of page faults where these come fast; each one stands for more."""
         now_ns, faults = self._clock(), self.sums.seen()["seen_faults"]
         before_ns, before = self._faults
@@ -242,11 +244,7 @@ class ProbeProfile:
 
     def poll(self, *, live: bool = False) -> Sequence[Record]:
         """Names that are new, and a Tick; empty after end()."""
-        if self._ended:
-            return ()
-        if self._faults:
-            self._kernel.adapt_faults()
-        return self._kernel.records(live=live)
+        return () if self._ended else self._kernel.records(live=live, adapt_faults=self._faults)
 
     def wait(self, seconds: float) -> None:
         """Sleeps: the kernel counts meanwhile. Looks after the sampling distance now and then."""

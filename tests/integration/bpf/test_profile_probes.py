@@ -20,6 +20,7 @@ from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.profile_header import describe_process
 from hakmem_tools.observe.profile_source import ProfileRequest
 from hakmem_tools.observe.profiler import open_profile
+from hakmem_tools.observe.sampling_distance import distance_when_heard
 from hakmem_tools.observe.source import SourceUnavailable
 from tests.integration.bpf.profiling import (
     ASKED,
@@ -218,7 +219,7 @@ def test_a_process_that_samples_nothing_can_be_let_to_while_the_profile_lasts(
 ) -> None:
     def distance(pid: int) -> int:
         with CountersSource(pid) as page:
-            return next(int(s.value) for s in page.knobs() if s.knob.name == "sample_bytes")
+            return distance_when_heard(page)
 
     # One that never stops: a process changes its knobs while it allocates.
     with under_hakmem(binary, library, turns=0, HAKMEM_SAMPLE_BYTES="0") as sites:

@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ import pytest
 from hakmem_tools.model.trial import Phase, Trial
 from hakmem_tools.tune.plan import Plan, block_order
 from hakmem_tools.tune.store import Store, holds_data
-from tests.integration.tune.commands import LIMIT_S, command, hakmem, sleeper
+from tests.integration.tune.commands import LIMIT_S, command, eventually, hakmem, sleeper
 
 BIN = Path(sys.executable).parent
 
@@ -83,16 +82,6 @@ def run(*arguments: str) -> None:
 def end(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait(LIMIT_S)
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    """Return once it holds; fail after a long time."""
-    never = threading.Event()
-    for _ in range(100 * LIMIT_S):
-        if true():
-            return
-        never.wait(0.01)
-    raise AssertionError("it never came true")
 
 
 @pytest.fixture(name="cluster")
