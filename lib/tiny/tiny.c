@@ -11,12 +11,11 @@
  * program that needs three blocks does not touch a page of them. */
 #define FIRST_BATCH 4
 
-/* A chain is bounded, so that its blocks are not long in coming home; the outbox is, since a
- * thread that goes to sleep keeps it. Whatever is in the chains, they all leave after so many
- * bytes of remote frees: by then a program of many sizes has some ten blocks in each, which
- * share the two transfers of a cache line that a chain costs. */
-#define CHAIN_BYTES ((size_t)16 * HAK_KIB)
-#define OUTBOX_BYTES ((int64_t)128 * HAK_KIB)
+/* The outbox is bounded, since a thread that goes to sleep keeps it: after so many bytes of
+ * remote frees all chains leave. By then a program of many sizes has some ten blocks in each,
+ * which share the transfers of cache lines that a chain costs. That is a small part of what
+ * the front may keep. */
+#define OUTBOX_BYTES ((int64_t)256 * HAK_KIB)
 
 /* Partly used slabs beyond these go to the mailbox: other threads need them more. */
 #define KEPT_PARTIAL 32
@@ -346,26 +345,16 @@ static void send(struct hak_chain *chain)
     chain->count = 0;
 }
 
-static void begin(struct hak_chain *chain, size_t unit, unsigned class, void *block)
-{
-    chain->unit = (uint32_t)unit;
-    chain->room = (uint16_t)hak_max(CHAIN_BYTES / hak_classes.size[class], 1);
-    chain->head = NULL;
-    chain->tail = block;
-}
-
 static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block)
 {
     struct hak_chain *chain = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
     if (hak_unlikely(chain->unit != unit && chain->count != 0))
         send(chain);
     if (chain->count == 0)
-        begin(chain, unit, class, block);
+        *chain = (struct hak_chain){.unit = (uint32_t)unit, .tail = block};
     *(void **)block = chain->head;
     chain->head = block;
     chain->count++;
-    if (hak_unlikely(--chain->room == 0))
-        send(chain);
     heap->outbox_room -= hak_classes.size[class];
     if (hak_unlikely(heap->outbox_room < 0))
         hak_tiny_flush_outbox(heap);

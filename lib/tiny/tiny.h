@@ -15,9 +15,8 @@
 #define HAK_OUTBOX_SLOTS 128
 
 struct hak_chain {
-    uint32_t unit;  /* meaningful while it has blocks */
-    uint16_t count; /* blocks in it */
-    uint16_t room;  /* blocks until it is sent */
+    uint32_t unit; /* meaningful while it has blocks */
+    uint32_t count;
     void *head, *tail;
 };
 
