@@ -104,7 +104,7 @@ HAK_INLINE int hak_any_call(struct pt_regs *ctx, uint32_t tid, uint64_t bytes, u
         return 1;
     caller->bytes = bytes;
     caller->weight = hak_weight_of(bytes);
-    caller->stack = hak_keep_stack(ctx, tid, site);
+    caller->stack = hak_keep_stack(ctx, ctx, tid, site);
     caller->out = out;
     caller->pending = 1;
     return 0;
