@@ -131,7 +131,21 @@ def prepare(plan: Plan, base: Mapping[str, str], library: LibHakmem | None) -> P
         check_events(plan.perf_events)
     except ValueError as error:
         raise PlanError(str(error)) from None
+    if library is not None:
+        library.probes_of(plan)
     return plan
+
+
+def runner_of(
+    plan: Plan, base: Mapping[str, str], library: LibHakmem | None, host: str | None = None
+) -> Runner:
+    """A runner of a prepared plan, with what libhakmem itself can tell where an arm runs under it.
+
+    Use it as a context manager.
+    """
+    used = library if uses_libhakmem(plan, base) else None
+    probes = used.probe_counter(plan) if used is not None else None
+    return Runner(plan, base=base, counters=used, probes=probes, host=host)
 
 
 def run(
@@ -158,8 +172,7 @@ def run(
         opened(store)
         # The file's own plan counts: a sweep that is taken up again keeps its limits and seed.
         plan = store.plan
-        counters = library if uses_libhakmem(plan, base) else None
-        with Runner(plan, base=base, counters=counters) as runner:
+        with runner_of(plan, base, library) as runner:
             running(runner)
             experiment = Experiment(
                 store,
