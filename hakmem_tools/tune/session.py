@@ -96,11 +96,13 @@ def open_store(plan: Plan, path: Path | None, *, force: bool = False) -> Store:
     return Store.create(path, plan)
 
 
-def is_complete(plan: Plan, path: Path, library: LibHakmem | None = None) -> bool:
-    """Whether the file holds this experiment, to its end; StoreError if it is no sweep file."""
+def is_complete(plan: Plan, path: Path) -> bool:
+    """Whether the file holds this experiment, to its end; StoreError if it is no sweep file.
+
+    The plan is one that was prepared: what is preloaded belongs to an experiment.
+    """
     if not holds_data(path):
         return False
-    plan = with_library(plan, os.environ, library)
     with Store.open(path) as store:
         return store.plan.fingerprint == plan.fingerprint and bool(store.get("complete", bool))
 
