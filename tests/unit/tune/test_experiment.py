@@ -57,7 +57,7 @@ def test_clear_gains_and_losses_get_their_verdicts_and_stop_early(tmp_path: Path
 
 
 def test_a_metric_that_is_better_higher_turns_the_sign(tmp_path: Path) -> None:
-    from hakmem_tools.tune.plan import Metric
+    from hakmem_tools.tune.metric import Metric
 
     metric = Metric(name="wall", better="higher", regex="(x)")
     result = conduct(tmp_path, {"base": 0.0, "slower": -0.2}, metric=metric)
