@@ -33,8 +33,8 @@ static uint32_t clamp_slots(const struct hak_ace_controller *c, uint32_t class, 
     return slots < c->config.capacity_floor ? c->config.capacity_floor : slots;
 }
 
-/* Classes that the old ceiling bound go up with it at once, so that a trial's whole window runs under
- * the new one; not where that might pass the budget. */
+/* Classes that the old ceiling bound go up with it at once, so that a trial's whole window runs
+ * under the new one; not where that might pass the budget. */
 static void follow_ceiling(struct hak_ace_controller *c, uint32_t before) {
     bool may_rise = c->config.budget_bytes == 0 ||
                     c->ceiling_slots * c->held_bytes <= before * c->config.budget_bytes;
