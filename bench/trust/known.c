@@ -33,7 +33,8 @@ static struct site {
     long done, kept;
     void *passing; /* goes when the next block comes */
 } sites[] = {
-#define ROW(bytes, count) {"site_" #bytes "_" #count, site_##bytes##_##count, bytes, count, 0, 0, NULL},
+#define ROW(bytes, count) \
+    {"site_" #bytes "_" #count, site_##bytes##_##count, bytes, count, 0, 0, NULL},
     SITES(ROW)
 };
 

@@ -27,7 +27,8 @@ from typing import Any
 
 from hakmem_tools.model.trial import Arm, Phase, TrialKey
 from hakmem_tools.tune import session
-from hakmem_tools.tune.plan import Limits, Metric, Plan
+from hakmem_tools.tune.metric import Metric
+from hakmem_tools.tune.plan import Limits, Plan
 from hakmem_tools.tune.result import SweepResult
 from hakmem_tools.tune.runner import Runner
 from hakmem_tools.tune.statistics.estimate import paired_estimate, spread

@@ -14,7 +14,7 @@ from hakmem_tools.cli.sweeping import Teller, adjusted, check_reports, conclude,
 
 if TYPE_CHECKING:
     from hakmem_tools.model.trial import Arm
-    from hakmem_tools.tune.plan import Metric
+    from hakmem_tools.tune.metric import Metric
 
 _SLICE = re.compile(r"([0-9]*\.?[0-9]+)(ms|s|m)?")
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, None: 1.0}
@@ -68,7 +68,7 @@ def measure_live(
 def _metric(text: str | None, better: str | None) -> Metric:
     """`cpu`, `rss`, `kernel_share`, a counter's name for its rate, or one over another."""
     from hakmem_tools.tune.live import DEFAULT_METRIC
-    from hakmem_tools.tune.plan import LIVE_METRICS, Metric
+    from hakmem_tools.tune.metric import LIVE_METRICS, Metric
 
     def named(name: str) -> str:
         return name if name in LIVE_METRICS else f"counters.{name}"

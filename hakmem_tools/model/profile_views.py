@@ -31,6 +31,11 @@ _ALLOCATING = frozenset(
     (
         *("malloc", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "valloc"),
         *("posix_memalign", "pvalloc", "operator new", "operator new[]", "strdup", "strndup"),
+        # Wrappers that whole programs call in malloc's place: what matters is who called them.
+        *("zmalloc", "zcalloc", "zrealloc", "ztrymalloc", "ztrycalloc", "ztryrealloc", "zstrdup"),
+        *("zmalloc_usable", "zcalloc_usable", "zrealloc_usable", "ztrymalloc_usable"),
+        *("xmalloc", "xcalloc", "xrealloc", "xstrdup", "g_malloc", "g_malloc0", "g_realloc"),
+        *("PyMem_RawMalloc", "PyMem_Malloc", "PyObject_Malloc", "_PyMem_RawMalloc"),
         *("__rust_alloc", "__rust_realloc", "__rust_alloc_zeroed", "__libc_malloc", "_int_malloc"),
     )
 )

@@ -1,9 +1,10 @@
-"""Call frame information: how to get from a function's frame to its caller's, without frame pointers.
+"""Call frame information: how to get from a function's frame to its caller's.
 
-Compilers write it for every function of x86-64 (.eh_frame), and stripping leaves it. Found by the
-index that the linker makes of it (.eh_frame_hdr), a function at a time. Sources: Linux Standard Base
-Core 5.0, chapter 10.6; DWARF 5, section 6.4; System V ABI for AMD64, section 3.7. Used by unwind.py.
-Files may be hostile: what does not hold up has no rule. Evaluates no DWARF expressions.
+Compilers write it for every function of x86-64 (.eh_frame), with frame pointers or without, and
+stripping leaves it. Found by the index that the linker makes of it (.eh_frame_hdr), a function at
+a time. Sources: Linux Standard Base Core 5.0, 10.6; DWARF 5, 6.4; System V ABI for AMD64, 3.7.
+Used by unwind.py. Files may be hostile: what does not hold up has no rule. Evaluates no DWARF
+expressions.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Rule(msgspec.Struct, frozen=True):
     """Where a caller's frame is, at one instruction.
 
     The frame's address (CFA) is a register plus `offset`; the return address and the caller's rbp
-    lie so many bytes from it. `return_at` None: nobody called this. `rbp_at` None: rbp is unchanged.
+    lie so many bytes from it. `return_at` None: nobody called this. `rbp_at` None: rbp still is
+    the caller's.
     """
 
     register: int
@@ -37,7 +39,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class UnwindTable:
-    """The rules of one file; addresses are the file's own. The file stays the caller's, and open."""
+    """The rules of one file; addresses are the file's own. It stays the caller's, and open."""
 
     def __init__(self, file: ElfFile) -> None:
         """Empty for a file without an index."""
@@ -187,9 +189,7 @@ class _State:
     def rule(self) -> Rule | None:
         if self.register not in (RBP, RSP) or RETURN_ADDRESS not in self.saved:
             return None
-        return Rule(
-            self.register, self.offset, self.saved[RETURN_ADDRESS], self.saved.get(RBP)
-        )
+        return Rule(self.register, self.offset, self.saved[RETURN_ADDRESS], self.saved.get(RBP))
 
     def restore(self, register: int) -> None:
         self.saved.pop(register, None)

@@ -23,7 +23,8 @@ from hakmem_tools.observe.source import TargetError, TargetGone
 from hakmem_tools.tune.catalogues import Verification
 from hakmem_tools.tune.experiment import Experiment, ExperimentError, Observer
 from hakmem_tools.tune.live_target import LiveTarget, NotEffective, Reading
-from hakmem_tools.tune.plan import Metric, Plan, check
+from hakmem_tools.tune.metric import Metric
+from hakmem_tools.tune.plan import Plan, check
 from hakmem_tools.tune.result import SweepResult
 from hakmem_tools.tune.runner import take_asked
 from hakmem_tools.tune.session import open_store

@@ -104,10 +104,12 @@ HAK_NOINLINE void hak_free_slow(void *block)
     struct hak_heap *heap = front->heap;
     size_t unit = hak_unit_of(block);
     uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-    if (block == NULL)
-        return;
-    if (hak_unlikely(word == 0 && hak_nested_usable(block) != 0))
-        return hak_nested_free(block);
+    if (hak_unlikely(word == 0)) {
+        if (block == NULL)
+            return;
+        if (hak_nested_usable(block) != 0)
+            return hak_nested_free(block);
+    }
     if (hak_unlikely(!hak_slow_enter(front)))
         return hak_nested_free_later(front, block);
     if (hak_likely(word - 1 < hak_unit_word(HAK_BLOCK_CAPACITY, 0) && heap != NULL &&

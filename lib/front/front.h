@@ -19,12 +19,12 @@ struct hak_front {
     uint32_t shared_word; /* the same for Mid and Large, whose blocks nobody owns */
     struct hak_block *block;
     struct hak_heap *heap; /* NULL before the thread's start and after its end */
+    void *waiting; /* what a handler that interrupted a slow path has freed: front/nested.h */
+    uint32_t in_slow;      /* for such a handler to find */
+    uint32_t slow_paths;   /* taken so far: once in many, the thread looks at the clock */
     int64_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops */
     uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
-    uint32_t slow_paths;   /* taken so far: once in many, the thread looks at the clock */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
-    uint32_t in_slow; /* for a signal handler to find: see front/nested.h */
-    void *waiting;    /* blocks that such a handler has freed, linked through their first word */
 };
 
 #define HAK_NO_WORD 0xffffffffu /* xor with it never gives a class */

@@ -199,6 +199,14 @@ void hak_sites_fork_done(int in_child)
 /* ---- labelled calls -------------------------------------------------------------------- */
 
 static HAK_TLS uint32_t calls;
+
+/* One number in each group of `every`, at a place that differs from group to group: a program's
+ * sites take turns, and every so-manieth call may always be the same site's. */
+static int is_chosen(uint32_t number, uint64_t every)
+{
+    uint64_t group = number / every;
+    return number % every == (hash_of(group + 1) & (every - 1));
+}
 static HAK_TLS int in_labelled; /* its slow path is not to be noted a second time */
 
 /* While sites are sampled, refills are as well: one in so many, which stands for them all. */
@@ -208,7 +216,7 @@ static uint64_t share_of_slow_path(void)
     if (hak_knob(sites) == HAK_SITES_ON)
         return 1;
     uint64_t every = (uint64_t)1 << hak_knob(site_sample);
-    return slow_paths++ % every == 0 ? every : 0;
+    return is_chosen(slow_paths++, every) ? every : 0;
 }
 
 void hak_sites_note_slow(const void *block, uintptr_t site, size_t bytes, uint64_t weight,
@@ -233,7 +241,7 @@ static uint64_t weight_of_call(void)
     if (hak_knob(sites) == HAK_SITES_ON)
         return 1;
     uint64_t every = (uint64_t)1 << hak_knob(site_sample);
-    return calls++ % every == 0 ? every : 0;
+    return is_chosen(calls++, every) ? every : 0;
 }
 
 HAK_API void *hak_alloc_at(size_t size, uintptr_t site)

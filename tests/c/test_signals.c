@@ -1,6 +1,6 @@
 /*
- * Signal handlers that allocate, free and resize wherever they interrupt: in a program's own code and
- * in the middle of a slow path, with its locks held.
+ * Signal handlers that allocate, free and resize wherever they interrupt: in a program's own code
+ * and in the middle of a slow path, with its locks held.
  *
  * The handler uses the odd classes and the program the even ones, and Big is everybody's: between
  * the load and the store of a hit no list can be made whole without a price for every hit, so a
@@ -133,7 +133,8 @@ static void block_alarms(int how) {
 
 static bool is_enough(unsigned steps) {
     return steps >= MOST_STEPS ||
-           (steps >= least_steps && hak_load_relaxed(&handled) >= 500 && COUNT(nested_allocs) >= 50);
+           (steps >= least_steps && hak_load_relaxed(&handled) >= 500 &&
+            COUNT(nested_allocs) >= 50);
 }
 
 static void give_all(struct side *side) {
@@ -193,7 +194,7 @@ static void handlers_may_allocate_and_free_wherever_they_interrupt(void) {
     CHECK_EQ(live_blocks(), live);
 }
 
-/* ---- one thread that says it is in a slow path ------------------------------------------------- */
+/* ---- one thread that says it is in a slow path ----------------------------------------------- */
 
 static void a_nested_call_is_served_apart_and_its_blocks_are_ours(void) {
     int64_t nested = COUNT(nested_allocs);

@@ -31,6 +31,8 @@ from hakmem_tools.observe.sampling_distance import SamplingDistance
 _WALKED_FAULTS = 4000
 #: A hit's own work, on average over an allocation with its stack and a free without.
 LISTENING_NS = 1100
+#: A stack that is looked through word by word.
+COPY_NS = 4000
 _PROBE_HITS = ("seen_samples", "seen_frees", "seen_others", "seen_calls")
 #: What a tick calls a loss, by its place in the kernel.
 LOSSES = {
@@ -73,6 +75,8 @@ class KernelProfile:
         )
         self._lost: dict[str, int] = {}
         self._faults = (header.start_ns, 0)
+        self._code: object = None
+        self.follow_code()
         self.lost_stacks = 0
         try:
             self._stats = enable_run_time_stats()
@@ -83,6 +87,7 @@ class KernelProfile:
         """Names that are new, and a Tick with what has grown."""
         if adapt_faults:
             self._adapt_faults()
+        self.follow_code()
         if self._mappings is not None:
             self._mappings.take()
         growth, book = self.sums.take(), self._book
@@ -105,6 +110,13 @@ class KernelProfile:
     def _rows(self, rows: Sequence[Row]) -> Rows:
         key = self._book.key
         return Rows.pack((key(cell), age, n, size, weight) for cell, age, n, size, weight in rows)
+
+    def follow_code(self) -> None:
+        """Tells the kernel where code lies, by which it knows a return address on the stack."""
+        found = self._book.code()
+        if found != self._code:
+            self._code = found
+            self.sums.tell_code(found)
 
     def listen(self, on: bool) -> None:
         """Begins or ends counting, for all that is attached at one moment."""
@@ -140,7 +152,7 @@ class KernelProfile:
         """What the probes alone took so far: not the page faults of the whole machine."""
         seen = self.sums.seen()
         hits = sum(seen[place] for place in _PROBE_HITS)
-        return hits * (TRAP_NS + LISTENING_NS)
+        return hits * (TRAP_NS + LISTENING_NS) + seen["seen_copies"] * COPY_NS
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hakmem_tools.tune.plan import BUILTIN_METRICS, LIVE_METRICS
+from hakmem_tools.tune.metric import BUILTIN_METRICS, LIVE_METRICS
 from hakmem_tools.tune.result import ArmResult, SweepResult
 
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))

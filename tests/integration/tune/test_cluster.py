@@ -141,6 +141,19 @@ def test_a_host_killed_in_the_middle_costs_no_run_and_no_run_counts_twice(
     assert sum((ran - kept).values()) <= 3
 
 
+def test_a_search_runs_on_the_hosts_of_a_cluster_as_well(cluster: Cluster, tmp_path: Path) -> None:
+    program = sleeper(tmp_path, 'sleep "0.0$X"')
+    cluster.add_host(1)
+    said = hakmem(
+        "tune", "-L", "X", "1,3", "--trials", "2", "--repeats", "6", "--max-time", "20",
+        "--scheduler", cluster.address, "-o", tmp_path / "study", "--json", "--", *program,
+        env={"X": "5"},
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    hosts = {trial.host for trial in stored(tmp_path / "study" / "rung-1-1.sweep")}
+    assert {host.partition("/")[0] for host in hosts} == {"host-1"}
+
+
 def check_blocks(plan: Plan, store: Store) -> None:
     """Every block is whole, in its planned order, and on one host."""
     for phase in Phase:

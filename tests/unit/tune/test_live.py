@@ -15,7 +15,8 @@ from hakmem_tools.tune.experiment import ExperimentError
 from hakmem_tools.tune.keeper import keep
 from hakmem_tools.tune.live import run
 from hakmem_tools.tune.live_target import NotEffective, Reading
-from hakmem_tools.tune.plan import Limits, Live, Metric, Plan, PlanError
+from hakmem_tools.tune.metric import Metric
+from hakmem_tools.tune.plan import Limits, Live, Plan, PlanError
 from hakmem_tools.tune.result import SweepResult
 from hakmem_tools.tune.statistics.monitor import Monitor
 from hakmem_tools.tune.statistics.sequential import Look
