@@ -18,6 +18,7 @@ struct hak_chain {
     uint32_t unit; /* meaningful while it has blocks */
     uint32_t count;
     void *head, *tail;
+    uint32_t charge; /* of a block of it, against the outbox's room */
 };
 
 struct hak_tiny_bin {

@@ -106,6 +106,20 @@ static void chains_leave_the_outbox_after_so_many_bytes_of_any_size(void) {
     start(&alice, ALICE, &alice_counts);
 }
 
+static void blocks_of_a_class_under_a_cap_do_not_wait_long(void) {
+    static void *blocks[40];
+    unsigned class = hak_class_of(1024);
+    set_up();
+    SET_KNOB_AT(tiny_cap, class, 2);
+    take(&alice, class, 40, blocks);
+    free_remote(&bob, class, blocks, 10);
+    CHECK(!hak_remote_waiting(ALICE));
+    free_remote(&bob, class, blocks + 10, 10);
+    CHECK(hak_remote_waiting(ALICE));
+    SET_KNOB_AT(tiny_cap, class, 0);
+    drain(&alice, class, blocks + 20, 20);
+}
+
 static void the_outbox_sends_chains_not_single_blocks(void) {
     void *blocks[10];
     set_up();
@@ -203,6 +217,7 @@ int main(int argc, char **argv) {
     RUN(a_slab_whose_blocks_are_home_on_both_lists_is_released);
     RUN(blocks_taken_in_from_others_are_counted_once);
     RUN(chains_leave_the_outbox_after_so_many_bytes_of_any_size);
+    RUN(blocks_of_a_class_under_a_cap_do_not_wait_long);
     RUN(the_outbox_sends_chains_not_single_blocks);
     RUN(a_thread_without_a_heap_can_free_too);
     RUN(a_thread_that_ends_without_used_blocks_leaves_no_active_slot);
