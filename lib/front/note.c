@@ -10,14 +10,20 @@ uint64_t hak_note_refilled(unsigned class)
 }
 
 /* A refill stands for the requests that it will serve. */
-HAK_NOINLINE void hak_note_request(const struct hak_note *note, const void *block,
-                                   const struct hak_call *call, unsigned class)
+static uint64_t requests_of(uint64_t refilled, unsigned class)
 {
-    uint64_t brought = hak_note_refilled(class) - note->refilled;
-    uint64_t requests = brought != 0 ? brought : 1;
+    uint64_t brought = hak_note_refilled(class) - refilled;
+    return brought != 0 ? brought : 1;
+}
+
+HAK_NOINLINE void hak_note_site(const void *block, const struct hak_call *call, unsigned class,
+                                uint64_t refilled)
+{
     int is_big = call->path == HAK_PATH_MAP || call->path == HAK_PATH_BIGCACHE;
-    if (hak_deal_counts_sizes)
-        hak_deal_count_mid(call->bytes, requests);
-    if (hak_sites_on)
-        hak_sites_note_slow(block, call->site, call->bytes, requests, is_big);
+    hak_sites_note_slow(block, call->site, call->bytes, requests_of(refilled, class), is_big);
+}
+
+HAK_COLD void hak_note_size(size_t bytes, unsigned class, uint64_t refilled)
+{
+    hak_deal_count_mid(bytes, requests_of(refilled, class));
 }

@@ -17,8 +17,9 @@ struct hak_note {
 };
 
 uint64_t hak_note_refilled(unsigned class);
-void hak_note_request(const struct hak_note *note, const void *block, const struct hak_call *call,
-                      unsigned class);
+void hak_note_site(const void *block, const struct hak_call *call, unsigned class,
+                   uint64_t refilled);
+void hak_note_size(size_t bytes, unsigned class, uint64_t refilled);
 
 HAK_INLINE int hak_note_is_wanted(void)
 {
@@ -37,8 +38,10 @@ HAK_INLINE void hak_note_end(const struct hak_note *note, const void *block,
 {
     if (hak_unlikely(note->start_ns != 0))
         hak_kpi_done(note->start_ns);
-    if (hak_note_is_wanted() && block != NULL)
-        hak_note_request(note, block, call, class);
+    if (hak_unlikely(hak_deal_counts_sizes) && block != NULL)
+        hak_note_size(call->bytes, class, note->refilled);
+    if (hak_unlikely(hak_sites_on) && block != NULL)
+        hak_note_site(block, call, class, note->refilled);
 }
 
 #endif

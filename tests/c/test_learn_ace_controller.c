@@ -15,6 +15,8 @@ static struct hak_ace_controller started(uint32_t classes, uint32_t slots) {
         start[i] = slots;
     config = hak_ace_controller_config_default();
     config.keep_bytes = 0;
+    config.waste_share = 0;
+    config.capacity_floor = 8;
     hak_ace_controller_init(&c, &config, classes, start);
     return c;
 }
@@ -61,33 +63,30 @@ static void an_idle_list_halves_every_fourth_window_down_to_its_floor(void) {
     }
 }
 
-static void lists_that_hold_less_than_a_slab_do_not_shrink(void) {
-    struct hak_ace_controller c;
-    const uint32_t start[3] = {256, 512, 128};
-    config = hak_ace_controller_config_default();
-    hak_ace_controller_init(&c, &config, 3, start);
+static void lists_that_hold_next_to_nothing_do_not_shrink(void) {
+    struct hak_ace_controller c = started(3, 128);
+    c.config.keep_bytes = 16 << 10; /* of 64 bytes, 4 threads: 64 slots */
     struct hak_ace_class_window idle = window(100, 0, 0, 10, 20), wasted = idle;
+    struct hak_ace_class_window steady = window(100000, 500, 0, 10, 11);
     wasted.hits = 100000;
-    struct hak_ace_class_window w[3] = {wasted, wasted, idle};
+    struct hak_ace_class_window w[3] = {wasted, idle, steady};
     for (int i = 0; i < 20; i++)
-        hak_ace_controller_fast(&c, w, 4); /* of 64 bytes, 4 threads: 256 slots are 64 KiB */
-    CHECK_EQ(c.capacity_slots[0], 256);
-    CHECK_EQ(c.capacity_slots[1], 256);
+        hak_ace_controller_fast(&c, w, 4);
+    CHECK_EQ(c.capacity_slots[0], 64);
+    CHECK_EQ(c.capacity_slots[1], 64);
     CHECK_EQ(c.capacity_slots[2], 128);
 }
 
-static void a_class_keeps_what_it_started_with_above_the_ceiling(void) {
-    struct hak_ace_controller c;
-    const uint32_t start[2] = {256, 32};
-    config = hak_ace_controller_config_default();
-    hak_ace_controller_init(&c, &config, 2, start);
-    struct hak_ace_class_window grows = window(10000, 500, 500, 10, 11);
-    struct hak_ace_class_window w[2] = {grows, grows};
-    for (int i = 0; i < 5; i++)
-        hak_ace_controller_fast(&c, w, 1);
-    CHECK_EQ(c.ceiling_slots, 128);
-    CHECK_EQ(c.capacity_slots[0], 256);
-    CHECK_EQ(c.capacity_slots[1], 128);
+static void a_list_shrinks_for_waste_that_is_its_own_alone(void) {
+    struct hak_ace_controller c = started(1, 128);
+    c.config.waste_share = 0.125; /* 32 KiB of lists: an eighth of 256 KiB */
+    struct hak_ace_class_window w = window(100000, 10, 10, 0, 0);
+    w.mapped_bytes = 300 << 10;
+    w.live_bytes = 40 << 10;
+    CHECK_EQ(hak_ace_controller_fast(&c, &w, 4), 0);
+    w.live_bytes = 50 << 10;
+    CHECK_EQ(hak_ace_controller_fast(&c, &w, 4), 1);
+    CHECK_EQ(c.capacity_slots[0], 64);
 }
 
 static void a_class_at_the_ceiling_follows_its_trial_and_comes_back(void) {
@@ -145,8 +144,7 @@ static void capacities_stay_between_floor_and_ceiling_whatever_is_measured(void)
         hak_ace_controller_slow(&c, (uint64_t)i * 10 * SECOND_NS,
                                 check_rng_uniform(&rng) < 0.1 ? NAN : check_rng_uniform(&rng));
         for (int k = 0; k < 8; k++)
-            if (!CHECK(c.capacity_slots[k] >= 8 &&
-                       c.capacity_slots[k] <= (c.ceiling_slots > 30 ? c.ceiling_slots : 30)))
+            if (!CHECK(c.capacity_slots[k] >= 8 && c.capacity_slots[k] <= c.ceiling_slots))
                 return;
     }
 }
@@ -250,8 +248,8 @@ int main(int argc, char **argv) {
     RUN(a_list_that_only_empties_or_only_overflows_stays);
     RUN(a_list_that_hardly_misses_shrinks_when_its_memory_is_fragmented);
     RUN(an_idle_list_halves_every_fourth_window_down_to_its_floor);
-    RUN(lists_that_hold_less_than_a_slab_do_not_shrink);
-    RUN(a_class_keeps_what_it_started_with_above_the_ceiling);
+    RUN(lists_that_hold_next_to_nothing_do_not_shrink);
+    RUN(a_list_shrinks_for_waste_that_is_its_own_alone);
     RUN(a_class_at_the_ceiling_follows_its_trial_and_comes_back);
     RUN(growth_stops_at_the_budget_and_uses_what_shrinking_frees);
     RUN(capacities_stay_between_floor_and_ceiling_whatever_is_measured);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from tests.integration.learn.test_learning import (
     run_until,
 )
 from tests.integration.observe.puppet import Puppet
+from tests.integration.observe.test_bad_input import hakmem
 
 #: Blocks of every class, and buffers that grow: something to learn about each setting.
 EVERYTHING = """
@@ -110,3 +112,20 @@ def test_a_process_that_does_not_learn_has_nothing_learned() -> None:
     with learning(HAKMEM_MODE="balanced") as (process, source):
         process.do(EVERYTHING)
         assert not any(row.learned for row in source.knobs())
+
+
+def test_the_command_tells_what_is_the_learners_and_what_is_pinned() -> None:
+    with learning(HAKMEM_W_MAX_MID="1.5") as (process, source):
+        run_until(process, source, BEST_IS_512K, is_frozen)
+        done = hakmem("knobs", "--effective", "--json", "-p", str(process.pid))
+        rows = {row["name"]: row for row in map(json.loads, done.stdout.splitlines())}
+        told = {name: (rows[name]["source"], rows[name]["learned"], rows[name]["pinned"])
+                for name in ("mmap_threshold", "w_max_mid", "bigcache_cap")}  # fmt: skip
+        assert told == {
+            "mmap_threshold": ("live", True, False),
+            "w_max_mid": ("env", False, True),
+            "bigcache_cap": ("default", False, False),
+        }
+        text = hakmem("knobs", "--effective", "-p", str(process.pid)).stdout.splitlines()
+        line = next(line for line in text if line.startswith("HAKMEM_MMAP_THRESHOLD"))
+        assert line.split()[1:6] == ["524288", "live", "(by", "the", "learner)"]
