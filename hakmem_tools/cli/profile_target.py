@@ -84,7 +84,7 @@ def record_profile(
         header = source.header
         if opened.launched is not None and (request.allocator, request.way) == ("hakmem", "bpf"):
             opened.launched.release()
-            header = complete_started(source, ended, _PAGE_PATIENCE_S)
+            header = complete_started(source, ended, _PAGE_PATIENCE_S, request.budget)
         with Recorder(source, file, header, overwrite=force) as recorder:
             return recorder.run(ended=ended, stopped=stopped, seconds=seconds, interval_s=interval)
 

@@ -25,6 +25,7 @@ from hakmem_tools.observe.bpf.profile_kernel import KernelSums, Row
 from hakmem_tools.observe.bpf.profile_program import ProfileLimits, ProfileProgram, generate_profile
 from hakmem_tools.observe.bpf.profile_stacks import RecordBook
 from hakmem_tools.observe.bpf.syscall import enable_run_time_stats
+from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.sampling_distance import SamplingDistance
 
 #: Faults a second whose stacks are walked: 1.2 microseconds each, half a percent of a CPU.
@@ -263,6 +264,13 @@ class ProbeProfile:
         time.sleep(max(0.0, seconds))
         if self.distance is not None and not self._ended:
             self._look_after(self.distance)
+
+    def keep_pace(self, page: CountersSource, budget: float) -> None:
+        """From now on takes no more than this share of the target's time; takes the page over."""
+        if self.distance is None:
+            self.distance = SamplingDistance(page, budget)
+        else:
+            page.close()
 
     def _look_after(self, distance: SamplingDistance) -> None:
         now_ns = time.monotonic_ns()

@@ -207,6 +207,17 @@ def test_a_program_is_recorded_from_its_first_instruction_to_its_end(
     assert profile.broken is None
 
 
+def test_a_program_that_was_started_is_listened_to_within_the_share_too(
+    record: Callable[..., Recording], binary: Path, library: Library, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    words = ("--lib", library.path, "--sample-bytes", 1000, "--max-overhead", 0.01)
+    recording = record("-o", path, *words, "-d", 5, "--", binary, 0)
+    assert recording.finish() == 0, recording.errors
+    raised = "samples at an even distance: it was raised"
+    assert any(sentence.startswith(raised) for sentence in read_profile(path).missing)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
