@@ -187,24 +187,42 @@ static void keep_rest(char *rest, size_t bytes, uintptr_t site)
         batch_or_unmap(rest, bytes, now_ns);
 }
 
-/* No kept block is as long as is wanted. A longer one is cut, and a shorter one made longer:
- * most pages are there already. */
+/* What a block of so many bytes may have besides, to end on a huge page. */
+static size_t slack_for(size_t bytes, size_t others)
+{
+    size_t slack = hak_bigmap_grown(bytes) - bytes;
+    return others + slack <= FREE_SLACK + table.live_bytes / SLACK_PART ? slack : 0;
+}
+
+/* A longer one is cut. */
+static struct hak_big_range cut(struct hak_big_range kept, size_t bytes, uintptr_t site)
+{
+    if (kept.bytes < bytes + LEAST_REST)
+        return kept;
+    keep_rest((char *)kept.address + bytes, kept.bytes - bytes, site);
+    return (struct hak_big_range){kept.address, bytes, 1};
+}
+
+/* A shorter one is made longer. */
+static struct hak_big_range lengthen(struct hak_big_range kept, size_t bytes, uintptr_t site)
+{
+    char *longer = hak_bigmap_resize(kept.address, kept.bytes, bytes);
+    if (longer == NULL) {
+        keep_rest(kept.address, kept.bytes, site);
+        return (struct hak_big_range){NULL, 0, 0};
+    }
+    hak_gauge_add(mapped_bytes, (int64_t)(bytes - kept.bytes));
+    return (struct hak_big_range){longer, bytes, 0};
+}
+
+/* No kept block is just as long, but most of the pages are there already. */
 static struct hak_big_range reshape(size_t bytes, uintptr_t site)
 {
     struct hak_big_range kept = hak_bigcache_take_near(bytes);
-    if (kept.address != NULL && kept.bytes < bytes) {
-        char *longer = hak_bigmap_resize(kept.address, kept.bytes, bytes);
-        if (longer == NULL) {
-            keep_rest(kept.address, kept.bytes, site);
-            return (struct hak_big_range){NULL, 0, 0};
-        }
-        hak_gauge_add(mapped_bytes, (int64_t)(bytes - kept.bytes));
-        kept = (struct hak_big_range){longer, bytes, 0};
-    } else if (kept.address != NULL && kept.bytes - bytes >= LEAST_REST) {
-        keep_rest((char *)kept.address + bytes, kept.bytes - bytes, site);
-        kept = (struct hak_big_range){kept.address, bytes, 1};
-    }
-    return kept;
+    size_t with_slack = bytes + slack_for(bytes, table.slack_bytes);
+    if (kept.address == NULL)
+        return kept;
+    return kept.bytes >= bytes ? cut(kept, with_slack, site) : lengthen(kept, with_slack, site);
 }
 
 /* From the BigCache, from the batch, or freshly mapped. */
@@ -273,7 +291,10 @@ void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
     if (make_room() == 0)
         block = serve(rounded, align, site, zeroed);
     if (block.address != NULL) {
-        insert((uintptr_t)block.address, block.bytes, site)->is_part = block.is_part;
+        struct big_block *entry = insert((uintptr_t)block.address, block.bytes, site);
+        entry->is_part = block.is_part;
+        entry->slack = block.bytes > rounded ? block.bytes - rounded : 0;
+        table.slack_bytes += entry->slack;
         count_live((int64_t)block.bytes, 1);
         settle_for_growth();
     } else {
@@ -346,22 +367,20 @@ int hak_big_free(void *block)
 /* What a block may grow by besides, when it grows to so many bytes. */
 static size_t slack_of(const struct big_block *entry, size_t bytes)
 {
-    size_t slack = bytes > entry->bytes ? hak_bigmap_grown(bytes) - bytes : 0;
-    size_t others = table.slack_bytes - entry->slack;
-    return others + slack <= FREE_SLACK + table.live_bytes / SLACK_PART ? slack : 0;
+    return bytes > entry->bytes ? slack_for(bytes, table.slack_bytes - entry->slack) : 0;
 }
 
-/* Into what is kept behind the block: no page is new, and nothing moves. */
-static int grow_into_kept(char *block, size_t bytes, size_t new_bytes, uintptr_t site)
+/* Into what is kept behind the block: no page is new, and nothing moves. Returns its bytes
+ * then; 0: there is not enough. */
+static size_t grow_into_kept(const struct big_block *entry, size_t bytes, size_t slack)
 {
-    if (new_bytes <= bytes)
+    char *end = (char *)entry->address + entry->bytes;
+    if (bytes <= entry->bytes)
         return 0;
-    struct hak_big_range kept = hak_bigcache_take_at(block + bytes, new_bytes - bytes);
+    struct hak_big_range kept = hak_bigcache_take_at(end, bytes - entry->bytes);
     if (kept.address == NULL)
         return 0;
-    if (kept.bytes > new_bytes - bytes)
-        keep_rest(block + new_bytes, kept.bytes - (new_bytes - bytes), site);
-    return 1;
+    return entry->bytes + cut(kept, bytes + slack - entry->bytes, entry->site).bytes;
 }
 
 void *hak_big_resize(void *block, size_t bytes)
@@ -370,28 +389,29 @@ void *hak_big_resize(void *block, size_t bytes)
         return NULL;
     size_t rounded = hak_big_class_bytes(hak_align_up(bytes, HAK_PAGE_BYTES)), old = 0, slack = 0;
     char *moved = NULL;
-    int grown_into = 0;
+    size_t into = 0;
     hak_lock_take(&table.lock);
     struct big_block *entry = find((uintptr_t)block);
     if (entry != NULL && !is_of_zone(block)) {
         old = entry->bytes;
-        grown_into = grow_into_kept(block, old, rounded, entry->site);
-        if (grown_into) {
+        slack = slack_of(entry, rounded);
+        into = grow_into_kept(entry, rounded, slack);
+        if (into != 0) {
             moved = block;
+            slack = into - rounded;
         } else {
-            slack = slack_of(entry, rounded);
-            rounded += slack;
-            moved = hak_bigmap_resize(block, old, rounded);
+            moved = hak_bigmap_resize(block, old, rounded + slack);
             if (moved != NULL)
-                hak_gauge_add(mapped_bytes, (int64_t)rounded - (int64_t)old);
+                hak_gauge_add(mapped_bytes, (int64_t)(rounded + slack) - (int64_t)old);
         }
+        rounded += slack;
     }
     if (moved != NULL) {
         struct big_block was = *entry;
         remove_entry(entry);
         entry = insert((uintptr_t)moved, rounded, was.site);
         entry->slack = slack;
-        entry->is_part = grown_into || (moved == block && was.is_part);
+        entry->is_part = into != 0 || (moved == block && was.is_part);
         table.slack_bytes += slack;
         count_live((int64_t)rounded - (int64_t)old, 0);
         settle_for_growth();
