@@ -197,7 +197,7 @@ def test_the_process_tells_each_change_on_its_stderr(tmp_path: Path) -> None:
             os.close(saved)
         said.seek(0)
         assert said.read().decode() == (
-            f"hakmem: HAKMEM_FRONT_REFILL: 64 -> 16, asked for by process {os.getpid()}: taken\n"
+            f"hakmem: HAKMEM_FRONT_REFILL: 256 -> 16, asked for by process {os.getpid()}: taken\n"
         )
 
 
