@@ -58,20 +58,34 @@ static struct hak_block *counts(void)
     return hak_front.block != NULL ? hak_front.block : hak_process_block;
 }
 
-/* A block that grows may do so again: the policy says how much room to spare it gets, as long as
- * a class serves it. */
-static size_t with_slack(size_t bytes)
+/* Blocks from here up to where they grow in place get room to grow. */
+#define ROOM_FROM_BYTES HAK_SMALL_MAX_BYTES
+
+/* A block that grows by less than double is likely to grow on, and each time all of it is
+ * copied: it takes the next power of two. So such blocks also share a few classes, and what
+ * one leaves serves another. */
+static size_t with_room(size_t old_bytes, size_t bytes)
 {
-    size_t permille = hak_policy_now()->realloc_slack_permille;
-    if (hak_likely(permille == 0) || bytes > HAK_LARGE_MAX_BYTES)
+    int creeps = bytes / 2 < old_bytes;
+    return creeps && bytes > ROOM_FROM_BYTES && bytes <= HAK_DIRECT_ABOVE_BYTES
+               ? (size_t)2 << hak_lg(bytes - 1)
+               : bytes;
+}
+
+/* What a block asks for that grows: the policy may want more room for it than that, all as long
+ * as a class serves it. */
+static size_t grown(size_t old_bytes, size_t bytes)
+{
+    if (bytes > HAK_LARGE_MAX_BYTES)
         return bytes;
-    size_t roomy = bytes + bytes * permille / 1000;
+    size_t slack = bytes * hak_policy_now()->realloc_slack_permille / 1000;
+    size_t roomy = hak_max(with_room(old_bytes, bytes), bytes + slack);
     return hak_class_of(roomy) != HAK_CLASS_NONE ? roomy : bytes;
 }
 
 static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
-    void *moved = hak_malloc_from(bytes > old_bytes ? with_slack(bytes) : bytes, site);
+    void *moved = hak_malloc_from(bytes > old_bytes ? grown(old_bytes, bytes) : bytes, site);
     if (moved == NULL)
         return NULL;
     size_t copied = hak_min(old_bytes, bytes);

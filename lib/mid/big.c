@@ -268,7 +268,7 @@ static void settle(uint64_t now_ns)
 static void settle_for_growth(void)
 {
     if (hak_bigcache_bytes() + hak_purge_bytes() > headroom_now())
-        settle(hak_os_now_ns());
+        settle(hak_os_coarse_ns());
 }
 
 static struct hak_big_range serve(size_t bytes, size_t align, uintptr_t site, int *zeroed)
