@@ -14,6 +14,7 @@ struct big_block {
     size_t bytes;      /* mapped */
     uintptr_t site;    /* return address of the call that asked for it */
     size_t slack;      /* of `bytes`, only there to end on a huge page */
+    int is_part;       /* of a mapping that was cut */
 };
 
 int (*hak_big_lets_go)(uintptr_t site);
@@ -61,7 +62,7 @@ static struct big_block *insert(uintptr_t address, size_t bytes, uintptr_t site)
     size_t i = home_of(address);
     while (table.entries[i].address != 0)
         i = (i + 1) & (table.capacity - 1);
-    table.entries[i] = (struct big_block){address, bytes, site, 0};
+    table.entries[i] = (struct big_block){address, bytes, site, 0, 0};
     table.count++;
     return &table.entries[i];
 }
@@ -97,7 +98,7 @@ static int make_room(void)
     table.count = 0;
     for (size_t i = 0; i < old_capacity; i++)
         if (old[i].address != 0)
-            insert(old[i].address, old[i].bytes, old[i].site)->slack = old[i].slack;
+            *insert(old[i].address, old[i].bytes, old[i].site) = old[i];
     if (old != NULL)
         hak_os.unmap(old, old_capacity * sizeof *old);
     return 0;
@@ -160,22 +161,6 @@ static void count_live(int64_t bytes, int blocks)
     hak_gauge_add(big_live_blocks, blocks);
 }
 
-/* From the BigCache, from the batch, or freshly mapped. */
-static char *find_or_map(size_t bytes, size_t align, uintptr_t site, int *zeroed)
-{
-    char *block = NULL;
-    *zeroed = 0;
-    if (align <= HAK_PAGE_BYTES && hak_knob(bigcache))
-        block = hak_bigcache_get(bytes, site);
-    if (block == NULL && align <= HAK_PAGE_BYTES)
-        block = hak_purge_take(bytes);
-    if (block == NULL) {
-        *zeroed = 1;
-        block = hak_bigmap_fresh(bytes, align);
-    }
-    return block;
-}
-
 static void unmap(void *block, size_t bytes)
 {
     hak_os.unmap(block, bytes);
@@ -189,6 +174,74 @@ static void batch_or_unmap(void *block, size_t bytes, uint64_t now_ns)
         hak_purge_add(block, bytes, now_ns);
     else
         unmap(block, bytes);
+}
+
+/* What is too little to be worth keeping stays with the block. */
+#define LEAST_REST (64 * HAK_KIB)
+
+static void keep_rest(char *rest, size_t bytes, uintptr_t site)
+{
+    struct hak_big_range range = {rest, bytes, 1};
+    uint64_t now_ns = hak_os_coarse_ns();
+    if (!hak_bigcache_put_rest(&range, site, now_ns))
+        batch_or_unmap(rest, bytes, now_ns);
+}
+
+/* What a block of so many bytes may have besides, to end on a huge page. */
+static size_t slack_for(size_t bytes, size_t others)
+{
+    size_t slack = hak_bigmap_grown(bytes) - bytes;
+    return others + slack <= FREE_SLACK + table.live_bytes / SLACK_PART ? slack : 0;
+}
+
+/* A longer one is cut. */
+static struct hak_big_range cut(struct hak_big_range kept, size_t bytes, uintptr_t site)
+{
+    if (kept.bytes < bytes + LEAST_REST)
+        return kept;
+    keep_rest((char *)kept.address + bytes, kept.bytes - bytes, site);
+    return (struct hak_big_range){kept.address, bytes, 1};
+}
+
+/* A shorter one is made longer. */
+static struct hak_big_range lengthen(struct hak_big_range kept, size_t bytes, uintptr_t site)
+{
+    char *longer = hak_bigmap_resize(kept.address, kept.bytes, bytes);
+    if (longer == NULL) {
+        keep_rest(kept.address, kept.bytes, site);
+        return (struct hak_big_range){NULL, 0, 0};
+    }
+    hak_gauge_add(mapped_bytes, (int64_t)(bytes - kept.bytes));
+    return (struct hak_big_range){longer, bytes, 0};
+}
+
+/* No kept block is just as long, but most of the pages are there already. */
+static struct hak_big_range reshape(size_t bytes, uintptr_t site)
+{
+    struct hak_big_range kept = hak_bigcache_take_near(bytes);
+    size_t with_slack = bytes + slack_for(bytes, table.slack_bytes);
+    if (kept.address == NULL)
+        return kept;
+    return kept.bytes >= bytes ? cut(kept, with_slack, site) : lengthen(kept, with_slack, site);
+}
+
+/* From the BigCache, from the batch, or freshly mapped. */
+static struct hak_big_range find_or_map(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
+    struct hak_big_range block = {NULL, bytes, 0};
+    int may_keep = align <= HAK_PAGE_BYTES;
+    *zeroed = 0;
+    if (may_keep && hak_knob(bigcache))
+        block = hak_bigcache_get(bytes, site);
+    if (block.address == NULL && may_keep)
+        block = (struct hak_big_range){hak_purge_take(bytes), bytes, 0};
+    if (block.address == NULL && may_keep && hak_knob(bigcache))
+        block = reshape(bytes, site);
+    if (block.address == NULL) {
+        *zeroed = 1;
+        block = (struct hak_big_range){hak_bigmap_fresh(bytes, align), bytes, 0};
+    }
+    return block;
 }
 
 /* Bytes that may be kept. */
@@ -218,6 +271,14 @@ static void settle_for_growth(void)
         settle(hak_os_coarse_ns());
 }
 
+static struct hak_big_range serve(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
+    if (hak_knob(large_mmap) || align > HAK_ZONE_ALIGN_BYTES)
+        return find_or_map(bytes, align, site, zeroed);
+    char *block = take_from_zone(&bytes, align, zeroed);
+    return (struct hak_big_range){block, bytes, 0};
+}
+
 void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
 {
     if (bytes > PTRDIFF_MAX) {
@@ -225,24 +286,22 @@ void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
         return NULL;
     }
     size_t rounded = hak_big_class_bytes(hak_align_up(hak_max(bytes, 1), HAK_PAGE_BYTES));
-    char *block = NULL;
+    struct hak_big_range block = {NULL, 0, 0};
     hak_lock_take(&table.lock);
-    if (make_room() == 0) {
-        block = hak_knob(large_mmap) || align > HAK_ZONE_ALIGN_BYTES
-                    ? find_or_map(rounded, align, site, zeroed)
-                    : take_from_zone(&rounded, align, zeroed);
-        if (block != NULL)
-            insert((uintptr_t)block, rounded, site);
-    }
-    if (block != NULL) {
-        count_live((int64_t)rounded, 1);
-        if (*zeroed)
-            settle_for_growth();
+    if (make_room() == 0)
+        block = serve(rounded, align, site, zeroed);
+    if (block.address != NULL) {
+        struct big_block *entry = insert((uintptr_t)block.address, block.bytes, site);
+        entry->is_part = block.is_part;
+        entry->slack = block.bytes > rounded ? block.bytes - rounded : 0;
+        table.slack_bytes += entry->slack;
+        count_live((int64_t)block.bytes, 1);
+        settle_for_growth();
     } else {
         errno = ENOMEM;
     }
     hak_lock_release(&table.lock);
-    return block;
+    return block.address;
 }
 
 size_t hak_big_usable(const void *block)
@@ -255,12 +314,12 @@ size_t hak_big_usable(const void *block)
 }
 
 /* BigCache first; what it declines goes to the batch. */
-static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
+static void keep_or_batch(const struct hak_big_range *range, uintptr_t site)
 {
     uint64_t now_ns = hak_os_coarse_ns();
     int lets_go = hak_big_lets_go != NULL && hak_big_lets_go(site);
-    if (lets_go || !hak_bigcache_put(block, bytes, site, now_ns))
-        batch_or_unmap(block, bytes, now_ns);
+    if (lets_go || !hak_bigcache_put(range, site, now_ns))
+        batch_or_unmap(range->address, range->bytes, now_ns);
     settle(now_ns);
 }
 
@@ -293,12 +352,13 @@ int hak_big_free(void *block)
     if (entry != NULL) {
         bytes = entry->bytes;
         uintptr_t site = entry->site;
+        struct hak_big_range range = {block, bytes, entry->is_part};
         remove_entry(entry);
         count_live(-(int64_t)bytes, -1);
         if (is_of_zone(block))
             give_to_zone(block, bytes);
         else
-            keep_or_batch(block, bytes, site);
+            keep_or_batch(&range, site);
     }
     hak_lock_release(&table.lock);
     return bytes != 0 ? 0 : -ENOENT;
@@ -307,9 +367,20 @@ int hak_big_free(void *block)
 /* What a block may grow by besides, when it grows to so many bytes. */
 static size_t slack_of(const struct big_block *entry, size_t bytes)
 {
-    size_t slack = bytes > entry->bytes ? hak_bigmap_grown(bytes) - bytes : 0;
-    size_t others = table.slack_bytes - entry->slack;
-    return others + slack <= FREE_SLACK + table.live_bytes / SLACK_PART ? slack : 0;
+    return bytes > entry->bytes ? slack_for(bytes, table.slack_bytes - entry->slack) : 0;
+}
+
+/* Into what is kept behind the block: no page is new, and nothing moves. Returns its bytes
+ * then; 0: there is not enough. */
+static size_t grow_into_kept(const struct big_block *entry, size_t bytes, size_t slack)
+{
+    char *end = (char *)entry->address + entry->bytes;
+    if (bytes <= entry->bytes)
+        return 0;
+    struct hak_big_range kept = hak_bigcache_take_at(end, bytes - entry->bytes);
+    if (kept.address == NULL)
+        return 0;
+    return entry->bytes + cut(kept, bytes + slack - entry->bytes, entry->site).bytes;
 }
 
 void *hak_big_resize(void *block, size_t bytes)
@@ -318,20 +389,30 @@ void *hak_big_resize(void *block, size_t bytes)
         return NULL;
     size_t rounded = hak_big_class_bytes(hak_align_up(bytes, HAK_PAGE_BYTES)), old = 0, slack = 0;
     char *moved = NULL;
+    size_t into = 0;
     hak_lock_take(&table.lock);
     struct big_block *entry = find((uintptr_t)block);
     if (entry != NULL && !is_of_zone(block)) {
         old = entry->bytes;
         slack = slack_of(entry, rounded);
+        into = grow_into_kept(entry, rounded, slack);
+        if (into != 0) {
+            moved = block;
+            slack = into - rounded;
+        } else {
+            moved = hak_bigmap_resize(block, old, rounded + slack);
+            if (moved != NULL)
+                hak_gauge_add(mapped_bytes, (int64_t)(rounded + slack) - (int64_t)old);
+        }
         rounded += slack;
-        moved = hak_bigmap_resize(block, old, rounded);
     }
     if (moved != NULL) {
-        uintptr_t site = entry->site;
+        struct big_block was = *entry;
         remove_entry(entry);
-        insert((uintptr_t)moved, rounded, site)->slack = slack;
+        entry = insert((uintptr_t)moved, rounded, was.site);
+        entry->slack = slack;
+        entry->is_part = into != 0 || (moved == block && was.is_part);
         table.slack_bytes += slack;
-        hak_gauge_add(mapped_bytes, (int64_t)rounded - (int64_t)old);
         count_live((int64_t)rounded - (int64_t)old, 0);
         settle_for_growth();
     }

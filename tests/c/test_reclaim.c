@@ -181,7 +181,7 @@ static void malloc_reclaims_before_it_fails(void) {
     hak_free(big);
     CHECK(COUNT(bigcache_bytes) > 0);
     arm_faults(FAULT_MAP, 1, 2); /* with and without room to align for huge pages */
-    CHECK((small = hak_malloc(5 * HAK_MIB)) != NULL);
+    CHECK((small = hak_malloc(9 * HAK_MIB)) != NULL);
     CHECK_EQ(disarm_faults(), 2);
     CHECK_EQ(COUNT(bigcache_bytes), 0);
     hak_free(small);
