@@ -27,12 +27,13 @@ from typing import Any
 
 from hakmem_tools.model.trial import Arm, Phase, TrialKey
 from hakmem_tools.tune import session
-from hakmem_tools.tune.plan import Limits, Metric, Plan
+from hakmem_tools.tune.metric import Metric
+from hakmem_tools.tune.plan import Limits, Plan
 from hakmem_tools.tune.result import SweepResult
 from hakmem_tools.tune.runner import Runner
 from hakmem_tools.tune.statistics.estimate import paired_estimate, spread
 from hakmem_tools.tune.statistics.monitor import Monitor
-from hakmem_tools.tune.statistics.sequential import Look, planned_blocks, planned_horizon
+from hakmem_tools.tune.statistics.sequential import looks_of, planned_blocks, planned_horizon
 
 SPIN = "build/bench/spin"
 
@@ -132,55 +133,83 @@ def _hyperfine(work: str, first: int, second: int, runs: int) -> list[list[float
         return [result["times"] for result in json.load(file)["results"]]
 
 
+SCALES = (1, 2, 4)  # times the noise that is measured: a calm hour and worse ones
+
+
 def simulate(tries: int, work: str, pairs: int, metric: str) -> Iterator[dict[str, Any]]:
-    """Sweeps of a 3 % effect drawn from noise that was measured here, against fixed designs."""
+    """Sweeps of a 3 % effect drawn from noise that was measured here, against fixed designs.
+
+    All use the same estimator and the level 5 %. `smallest_fixed` knows the noise beforehand, which
+    nobody does. `planned_fixed` has the eight A/A pairs that the sweep has, and takes so much more
+    than they say that it, too, finds the effect nine times in ten.
+    """
     import numpy as np
 
     measured = np.array(_measured_noise(work, pairs, metric))
     # Blocks run in random order, which makes their noise symmetric whatever the machine does.
-    noise = np.concatenate([measured, -measured])
+    symmetric = np.concatenate([measured, -measured])
     generator = np.random.default_rng(1)
     effect = math.log(1 / 1.03)
-    true_spread = spread(list(noise)) or math.nan
-    fixed, fixed_found = _fixed_needed(noise, effect, tries, generator)
-    found = 0
-    used: list[int] = []
-    for attempt in range(tries):
-        horizon = planned_horizon(spread(list(generator.choice(noise, 8))), 8, 0.03, 0.05)
-        blocks, differs = _sequential(generator.choice(noise, horizon) + effect, attempt)
-        found += differs
-        used.append(blocks)
-    yield {
-        "tries": tries, "metric": metric, "noise_pairs": len(measured), "spread": true_spread,
-        "sequential": {"found": found, "pairs_mean": statistics.mean(used),
-                       "pairs_median": statistics.median(used)},
-        "smallest_fixed": {"found": fixed_found, "pairs": fixed},
-    }  # fmt: skip
+    for scale in SCALES:
+
+        def draw(count: int, noise: Any = symmetric * scale) -> Any:
+            return generator.choice(noise, count)
+
+        oracle, oracle_found = _fixed_needed(draw, effect, tries, generator)
+        planned, planned_found = _planned_needed(draw, effect, tries, generator)
+        runs = [_sequential(draw, effect, attempt) for attempt in range(tries)]
+        false = sum(_sequential(draw, 0.0, attempt)[1] for attempt in range(tries))
+        used = [blocks for blocks, _ in runs]
+        yield {
+            "tries": tries, "metric": metric, "noise_pairs": len(measured), "scale": scale,
+            "spread": spread(list(symmetric * scale)),
+            "sequential": {
+                "found": sum(differs for _, differs in runs), "false": false,
+                "pairs_mean": statistics.mean(used), "pairs_median": statistics.median(used),
+            },
+            "smallest_fixed": {"found": oracle_found, "pairs": oracle},
+            "planned_fixed": {"found": planned_found, "pairs_mean": planned},
+        }  # fmt: skip
 
 
-def _fixed_needed(noise: Any, effect: float, tries: int, generator: Any) -> tuple[int, int]:
-    """The smallest fixed number of pairs that finds the effect nine times in ten, and how often."""
-    true_spread = spread(list(noise)) or math.nan
-    pairs = planned_blocks(true_spread, 0.03, 0.05, power=0.6)
+def _rejects(log_ratios: Any, generator: Any) -> bool:
+    estimate = paired_estimate(log_ratios, generator, 199)
+    return estimate is not None and estimate.p_value() <= 0.05
+
+
+def _fixed_needed(draw: Any, effect: float, tries: int, generator: Any) -> tuple[int, int]:
+    """The fewest pairs, always as many, that find the effect nine times in ten; how often."""
+    pairs = max(3, planned_blocks(spread(list(draw(400))) or math.nan, 0.03, 0.05, power=0.6))
     while True:
-        found = 0
+        found = sum(_rejects(draw(pairs) + effect, generator) for _ in range(2 * tries))
+        if found >= 1.8 * tries:
+            return pairs, found // 2
+        pairs = max(pairs + 1, round(1.06 * pairs))
+
+
+def _planned_needed(draw: Any, effect: float, tries: int, generator: Any) -> tuple[float, int]:
+    """The same where eight A/A pairs tell the noise: mean number of pairs, and how often."""
+    for percent in range(100, 300, 10):  # of what they tell
+        planned, found = [], 0
         for _ in range(tries):
-            estimate = paired_estimate(generator.choice(noise, pairs) + effect, generator, 199)
-            found += estimate is not None and estimate.p_value() <= 0.05
+            told = (spread(list(draw(8))) or math.nan) * percent / 100
+            planned.append(planned_blocks(told, 0.03, 0.05))
+            found += _rejects(draw(planned[-1]) + effect, generator)
         if found >= 0.9 * tries:
-            return pairs, found
-        pairs = max(pairs + 1, round(1.08 * pairs))
+            return statistics.mean(planned), found
+    raise AssertionError("no plan finds it")
 
 
-def _sequential(log_ratios: Any, seed: int) -> tuple[int, bool]:
-    """Follow one arm until it differs or the pairs run out: pairs used, and whether it differs."""
-    estimator = functools.partial(paired_estimate, resamples=199)
+def _sequential(draw: Any, effect: float, seed: int) -> tuple[int, bool]:
+    """Calibrate, then follow one arm to the end: pairs used, and whether it differs."""
+    known = spread(list(draw(8))) or math.nan
+    horizon = planned_horizon(known, 8, 0.03, 0.05)
+    log_ratios = draw(horizon) + effect
+    estimator = functools.partial(paired_estimate, resamples=199, deviation=known * math.sqrt(2))
     monitor = Monitor(["arm"], seed=seed, estimator=estimator)
-    horizon = len(log_ratios)
-    for blocks in sorted({max(5, round(horizon * k / 20)) for k in range(1, 21)}):
-        data = {"arm": log_ratios[:blocks]}
-        if monitor.look(Look(blocks, blocks / horizon), data)[0].differs:
-            return blocks, True
+    for look in looks_of(horizon):
+        if monitor.look(look, {"arm": log_ratios[: look.blocks]})[0].differs:
+            return look.blocks, True
     return horizon, False
 
 

@@ -2,11 +2,11 @@
 //
 // Each purpose below has two sites: a function that asks by hak_alloc_cs (labelled calls), and one
 // that asks by malloc, which the allocator knows by its return address. Their requests are
-// interleaved, sizes are drawn evenly from the purpose's range, and the last few blocks of each site
-// stay in use, as they do in a program. The line tells each function's label; `hakmem bench --sites`
-// compares it with the table of call sites. The labels are what a person would say, so not all of
-// them can be told from requests alone. Under an allocator without hak_alloc_cs, malloc stands in.
-// An operation is one request.
+// interleaved, sizes are drawn evenly from the purpose's range, and the last few blocks of each
+// site stay in use, as they do in a program. The line tells each function's label; `hakmem bench
+// --sites` compares it with the table of call sites. The labels are what a person would say, so not
+// all of them can be told from requests alone. Under an allocator without hak_alloc_cs, malloc
+// stands in. An operation is one request.
 //
 // | label | what asks |
 // |---|---|

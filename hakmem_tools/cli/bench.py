@@ -51,6 +51,8 @@ def command(
     """
     from hakmem_tools.bench import export, machine, results, session, table
 
+    if callgrind and (row_list or rounds or quick or no_aa):
+        raise click.UsageError("--callgrind counts rows of its own, once: leave out what is timed")
     if sites:
         return _score_sites(programs, as_json)
     rows = _chosen_rows(row_list, quick, programs)

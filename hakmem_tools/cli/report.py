@@ -17,13 +17,17 @@ from hakmem_tools.cli.errors import DONE, Failure, run_guarded
 _SQLITE = b"SQLite format 3\x00"
 _SWEEP = "hakmem_tools.cli.report_sweep"
 _PROFILE = "hakmem_tools.cli.profile_report"
+_HELP = "Read a recorded file again. What it holds is told by its first bytes."
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="FILE [OPTIONS]")
 @click.pass_context
 def command(context: click.Context, arguments: tuple[str, ...]) -> Any:
-    """Read a sweep's or a profile's file again: hakmem report FILE [OPTIONS]."""
+    """Read a recorded file again, of a profile or of a sweep: hakmem report FILE [OPTIONS].
+
+    What the file holds is told by its first bytes; each kind has options of its own.
+    """
     module = _reader(arguments)
     if module is None:
         return _print_help(context)
@@ -34,10 +38,15 @@ def command(context: click.Context, arguments: tuple[str, ...]) -> Any:
 
 def _print_help(context: click.Context) -> int:
     """Without a file: what each kind of file has to offer."""
-    for title, module in (("Of a sweep's file:", _SWEEP), ("Of a profile:", _PROFILE)):
+    click.echo(f"Usage: {context.command_path} FILE [OPTIONS]\n\n  {_HELP}")
+    for title, module in (
+        ("A profile (of `hakmem profile`)", _PROFILE),
+        ("A sweep (of `hakmem sweep`, `ab` or `tune`)", _SWEEP),
+    ):
         reader: click.Command = importlib.import_module(module).command
         with click.Context(reader, info_name="report", parent=context.parent) as inner:
-            click.echo(f"{title}\n\n{reader.get_help(inner)}\n")
+            _, _, text = reader.get_help(inner).partition("\n\n")  # without its own usage line
+            click.echo(f"\n{title}:\n\n{text}")
     return DONE
 
 

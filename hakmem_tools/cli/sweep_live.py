@@ -14,7 +14,7 @@ from hakmem_tools.cli.sweeping import Teller, adjusted, check_reports, conclude,
 
 if TYPE_CHECKING:
     from hakmem_tools.model.trial import Arm
-    from hakmem_tools.tune.plan import Metric
+    from hakmem_tools.tune.metric import Metric
 
 _SLICE = re.compile(r"([0-9]*\.?[0-9]+)(ms|s|m)?")
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, None: 1.0}
@@ -25,8 +25,9 @@ def measure_live(
 ) -> int:
     """Conduct a live sweep and print its result; returns the exit code."""
     from hakmem_tools.observe.counters import CountersSource
-    from hakmem_tools.tune import live
+    from hakmem_tools.tune import live, live_target
     from hakmem_tools.tune.plan import Live, Plan
+    from hakmem_tools.tune.watchdog import KnobKeeper
 
     if pid is None:
         raise Failure("--live needs the process: -p PID")
@@ -37,8 +38,11 @@ def measure_live(
     if how["scheduler"]:
         raise Failure("--scheduler: a live sweep runs beside its process, not on a cluster")
     check_reports(how)
-    with failures(), CountersSource(pid) as source, asked_to_stop() as stopping:
-        target = live.ProcessTarget(source)
+    with (
+        failures(), CountersSource(pid) as source, KnobKeeper(pid) as keeper,
+        asked_to_stop() as stopping,
+    ):  # fmt: skip
+        target = live_target.ProcessTarget(source)
         asked = {**how, "metric": None, "perf": None, "better": None}
         plan = adjusted(
             Plan(
@@ -52,16 +56,19 @@ def measure_live(
         )
         result, path = live.run(
             plan, how["output"], target, force=how["force"], observe=Teller(), stopping=stopping,
-            opened=lambda opened: say(f"sweep file: {opened.path}"),
+            opened=lambda opened: say(f"sweep file: {opened.path}"), keeper=keeper,
         )  # fmt: skip
         stopped = stopping() and not result.complete
+        if keeper.left:
+            names = ", ".join(sorted(keeper.left))
+            say(f"{names}: process {pid} does not answer; a helper goes on putting it back")
     return conclude(result, path, how, stopped)
 
 
 def _metric(text: str | None, better: str | None) -> Metric:
     """`cpu`, `rss`, `kernel_share`, a counter's name for its rate, or one over another."""
     from hakmem_tools.tune.live import DEFAULT_METRIC
-    from hakmem_tools.tune.plan import LIVE_METRICS, Metric
+    from hakmem_tools.tune.metric import LIVE_METRICS, Metric
 
     def named(name: str) -> str:
         return name if name in LIVE_METRICS else f"counters.{name}"

@@ -25,10 +25,11 @@ _FILE = click.Path(path_type=Path)
 
 
 _REST = "hakmem.measured"
-_SHARED = (
-    "max_time", "repeats", "precision", "until", "timeout", "metric", "better", "perf", "seed",
-    "scheduler", "gate", "report", "output", "force", "as_json",
+_MEASURING = (
+    "max_time", "repeats", "precision", "until", "timeout", "metric", "also", "better", "perf",
+    "seed", "scheduler", "gate", "as_json",
 )  # fmt: skip
+_FILES = ("report", "output", "force")
 
 
 class MeasuringCommand(click.Command):
@@ -46,7 +47,7 @@ def measured(context: click.Context) -> tuple[str, ...]:
     return rest
 
 
-def sweep_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def measuring_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options of every command that measures arms; they arrive as one dictionary `how`."""
 
     @click.option("--max-time", type=click.FloatRange(0.1), help="Seconds to measure at most.")
@@ -54,26 +55,43 @@ def sweep_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--precision", type=click.FloatRange(0.01, 100), help="Stop at +- so many %.")
     @click.option("--until", type=click.Choice(["verdict", "difference", "precision"]))
     @click.option("--timeout", type=click.FloatRange(0.01), help="Seconds for one run at most.")
-    @click.option("--metric", metavar="NAME=REGEX", help="Take the metric from the output.")
+    @click.option(
+        "--metric",
+        metavar="METRIC",
+        help="What is compared: wall, cpu, peak_rss, ...;"
+        " NAME=REGEX or json:PATH of the output; counter:NAME; probe:NAME.",
+    )
+    @click.option("--also", metavar="METRIC", multiple=True, help="Report this as well.")
     @click.option("--better", type=click.Choice(["lower", "higher"]), help="Which is better.")
     @click.option("--perf", metavar="EVENT[,EVENT]", help="Counters, as `perf list` names them.")
     @click.option("--seed", type=click.IntRange(0), help="Seed of the random order.")
     @click.option("--gate", is_flag=True, help="Exit 1 on a NO-GO, 3 when it cannot be told.")
-    @click.option("--report", type=_FILE, multiple=True, help="Also write .html .md .json .csv.")
     @click.option("--scheduler", metavar="ADDRESS", help="Run on a dask cluster: tcp://HOST:8786.")
-    @click.option("-o", "--output", type=_FILE, help="The sweep's file; taken up if not complete.")
-    @click.option("--force", is_flag=True, help="Replace the files named with -o and --report.")
     @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
     @functools.wraps(function)
     def wrapped(**given: Any) -> Any:
-        return function(how={name: given.pop(name) for name in _SHARED}, **given)
+        return function(how={name: given.pop(name) for name in _MEASURING}, **given)
 
     return wrapped
 
 
+def sweep_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Those, and the options of the commands that make one sweep; in the same dictionary."""
+
+    @click.option("--report", type=_FILE, multiple=True, help="Also write .html .md .json .csv.")
+    @click.option("-o", "--output", type=_FILE, help="The sweep's file; taken up if not complete.")
+    @click.option("--force", is_flag=True, help="Replace the files named with -o and --report.")
+    @functools.wraps(function)
+    def with_files(how: dict[str, Any], **given: Any) -> Any:
+        return function(how={**how, **{name: given.pop(name) for name in _FILES}}, **given)
+
+    return measuring_options(with_files)
+
+
 def adjusted(plan: Plan, how: dict[str, Any]) -> Plan:
     """The plan with what the command line says about limits, metric and counters."""
-    from hakmem_tools.tune.plan import Metric, PlanError
+    from hakmem_tools.tune.metric import parse_metric
+    from hakmem_tools.tune.plan import PlanError
 
     fields = {"max_time": "max_time", "repeats": "blocks", "until": "until",
               "timeout": "run_timeout"}  # fmt: skip
@@ -82,10 +100,11 @@ def adjusted(plan: Plan, how: dict[str, Any]) -> Plan:
         limits["precision"] = how["precision"] / 100
     changes: dict[str, Any] = {"limits": msgspec.structs.replace(plan.limits, **limits)}
     if how["metric"] is not None:
-        name, _, regex = how["metric"].partition("=")
-        changes["metric"] = Metric(name=name, regex=regex, better=how["better"] or "higher")
+        changes["metric"] = parse_metric(how["metric"], how["better"])
     elif how["better"]:
         changes["metric"] = msgspec.structs.replace(plan.metric, better=how["better"])
+    if how["also"]:
+        changes["also"] = (*plan.also, *(parse_metric(one) for one in how["also"]))
     if how["perf"] is not None:
         changes["perf_events"] = tuple(one for one in how["perf"].split(",") if one)
         if not changes["perf_events"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from hakmem_tools.cli.sweeping import (
     exit_code,
     failures,
     measured,
-    sweep_options,
+    measuring_options,
 )
 
 if TYPE_CHECKING:
@@ -44,11 +45,15 @@ _SHOWN = 10
               help="Settings to try.")  # fmt: skip
 @click.option("--sampler", type=click.Choice(["auto", "random", "tpe"]), default="auto",
               help="Where settings come from; tpe is Optuna's.")  # fmt: skip
-@sweep_options
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="The study's folder; taken up if it holds one.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Begin the study in that folder anew.")
+@measuring_options
 @click.pass_context
 def command(
     context: click.Context, knobs: tuple[str, ...], lists: tuple[tuple[str, str], ...],
-    ranges: tuple[tuple[str, str], ...], trials: int, sampler: str, how: dict[str, Any],
+    ranges: tuple[tuple[str, str], ...], trials: int, sampler: str, output: Path | None,
+    force: bool, how: dict[str, Any],
 ) -> int:  # fmt: skip
     """Search for a better setting: hakmem tune -k KNOB ... [OPTIONS] -- COMMAND [ARGS...].
 
@@ -61,20 +66,19 @@ def command(
     program = measured(context)
     if not program:
         raise Failure("no command to measure: hakmem tune -k KNOB -- COMMAND")
-    if how["report"]:
-        raise Failure("--report: a study is a folder of sweeps; use `hakmem report` on one of them")
-    if how["scheduler"]:
-        raise Failure("--scheduler: a search runs on one host; sweep its winners on a cluster")
     library = libhakmem.installed()
     with failures(), asked_to_stop() as stopping:
         space = _space(knobs, lists, ranges, library)
         plan = adjusted(Plan(command=program, arms=()), how)
-        folder = _folder(how["output"], plan, space)
+        folder = _folder(output, plan, space)
+        if force:
+            study.clear(folder)
         say(f"study: {folder}; {space.size} settings, {min(trials, space.size)} to try")
         wanted = search.Search(plan=plan, space=space, trials=trials)
         source = samplers.sampler_named(sampler, space, plan.seed)
         try:
-            outcome = search.conduct(wanted, folder, source, _measure(library, stopping), say)
+            measure = _measure(library, how["scheduler"], stopping)
+            outcome = search.conduct(wanted, folder, source, measure, say)
         except search.Stopped:
             say(f"stopped; the same command with -o {folder} goes on")
             return INTERRUPTED
@@ -124,19 +128,22 @@ def _folder(named: Path | None, plan: Plan, space: Space) -> Path:
     return named
 
 
-def _measure(library: Any, stopping: Callable[[], bool]) -> Any:
+def _measure(library: Any, scheduler: str | None, stopping: Callable[[], bool]) -> Any:
     """Conducts one plan of the search; a sweep that is complete is only read."""
-    from hakmem_tools.tune import session
+    from hakmem_tools.tune import cluster, session
     from hakmem_tools.tune.experiment import result_of
     from hakmem_tools.tune.store import Store
 
+    def conducted(plan: Plan, path: Path) -> SweepResult:
+        told: dict[str, Any] = {"observe": Teller(quiet=True), "stopping": stopping}
+        if scheduler:
+            return cluster.run(plan, path, scheduler, **told)[0]
+        return session.run(plan, path, library=library, **told)[0]
+
     def measure(plan: Plan, path: Path) -> tuple[SweepResult, list[Trial]] | None:
-        if not session.is_complete(plan, path, library):
-            result, _ = session.run(
-                plan, path, library=library, observe=Teller(quiet=True), stopping=stopping
-            )
-            if not result.complete:
-                return None
+        plan = cluster.placed(plan) if scheduler else session.prepare(plan, os.environ, library)
+        if not session.is_complete(plan, path) and not conducted(plan, path).complete:
+            return None
         with Store.open(path) as store:
             return result_of(store), store.trials()
 

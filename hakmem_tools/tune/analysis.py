@@ -11,17 +11,20 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hakmem_tools.model.trial import Phase, Trial
-from hakmem_tools.tune.plan import BUILTIN_METRICS, Plan
-from hakmem_tools.tune.result import ArmResult, Calibration, Summary
+from hakmem_tools.tune.calibration import aa_ratios
+from hakmem_tools.tune.metric import BUILTIN_METRICS
+from hakmem_tools.tune.plan import Plan, reference_runs
+from hakmem_tools.tune.result import ArmResult, Summary
 from hakmem_tools.tune.statistics.estimate import (
+    PairedEstimate,
     bca_interval,
     paired_estimate,
     ratio_of_medians,
     spread,
 )
 from hakmem_tools.tune.statistics.monitor import ArmEffect, Monitor
-from hakmem_tools.tune.statistics.outliers import outlier_flags, warmup_length
-from hakmem_tools.tune.statistics.sequential import Look
+from hakmem_tools.tune.statistics.outliers import outlier_flags
+from hakmem_tools.tune.statistics.sequential import FIRST_LOOK, FIRST_LOOK_BLIND, Look
 from hakmem_tools.tune.statistics.switchback import (
     SliceSample,
     SwitchbackEffect,
@@ -31,8 +34,6 @@ from hakmem_tools.tune.verdict import Change, Verdict, decide
 
 if TYPE_CHECKING:
     import numpy as np
-
-AA_LEVEL = 0.001  # an A/A alarm should be rare: it puts the whole sweep in doubt
 
 
 class Pairs(NamedTuple):
@@ -129,9 +130,32 @@ class Follower:
             [arm.name for arm in plan.contenders],
             seed=plan.seed,
             level=plan.limits.level,
-            estimator=_switchback if plan.live else paired_estimate,
+            estimator=_switchback if plan.live else self._paired,
         )
         self.states: dict[str, ArmState] = {}
+        self._deviations: dict[str, float] = {}
+
+    def first_look(self, trials: Sequence[Trial]) -> int:
+        """Blocks before the first look; the calibration's runs must be there."""
+        known = self.plan.live is None and self._deviation(self.plan.metric.name, trials) > 0
+        return FIRST_LOOK if known else FIRST_LOOK_BLIND
+
+    def _deviation(self, metric: str, trials: Sequence[Trial]) -> float:
+        """Standard deviation of a pair by the A/A runs, 0 if they do not tell it.
+
+        That of a pair with as many runs of the reference as a block of all arms has.
+        """
+        if metric not in self._deviations:
+            runs = reference_runs(len(self.plan.contenders))
+            one = spread(aa_ratios(self.plan, trials, metric)) or 0.0
+            self._deviations[metric] = one * math.sqrt(1 + 1 / runs)
+        return self._deviations[metric]
+
+    def _paired(
+        self, values: Sequence[float], generator: np.random.Generator
+    ) -> PairedEstimate | None:
+        known = self._deviations.get(self.plan.metric.name, 0.0)
+        return paired_estimate(values, generator, deviation=known)
 
     @property
     def done(self) -> set[str]:
@@ -141,6 +165,7 @@ class Follower:
     def look(self, look: Look, trials: Sequence[Trial]) -> dict[str, ArmState]:
         """Take a look at the first blocks; raises ValueError unless it goes forward."""
         earlier = self.done
+        self._deviation(self.plan.metric.name, trials)  # once: the looks to come rest on it too
         data = slices if self.plan.live else improvements
         effects = self.monitor.look(look, data(self.plan, trials, look.blocks))
         for effect in effects:
@@ -162,7 +187,9 @@ class Follower:
         if limits.precision and half is not None and half <= limits.precision:
             return True
         if limits.until == "difference":
-            return effect.p_adjusted <= limits.level
+            low, high = effect.interval or (-math.inf, math.inf)
+            small = -limits.detect < low and high < limits.detect
+            return effect.p_adjusted <= limits.level or small
         return limits.until == "verdict" and verdict.settled
 
     def _changes(self, arm: str, trials: Sequence[Trial], blocks: int) -> dict[str, Change]:
@@ -175,7 +202,8 @@ class Follower:
         for condition in self.plan.rules.conditions:
             values = pairs_of(self.plan, trials, condition.metric, blocks).by_arm[arm]
             generator = _generator(self.plan.seed, blocks, 7)
-            estimate = paired_estimate(values, generator)
+            known = self._deviation(condition.metric, trials)
+            estimate = paired_estimate(values, generator, deviation=known)
             if estimate is None:
                 changes[condition.metric] = Change(
                     missing=why_missing(trials, arm, condition.metric)
@@ -193,53 +221,6 @@ def why_missing(trials: Sequence[Trial], arm: str, metric: str) -> str:
         if trial.arm == arm and metric in trial.missing:
             return trial.missing[metric]
     return f"no run has a metric named {metric}"
-
-
-def calibration_of(plan: Plan, trials: Sequence[Trial]) -> Calibration:
-    """Judge the A/A blocks: spread, warm-up, and whether the reference agrees with itself."""
-    runs = [t for t in trials if t.key.phase == Phase.CALIBRATE and t.ok]
-    name = plan.metric.name
-    warmup = warmup_length(_centred_logs(runs, name))
-    skipped = 2 * math.ceil((warmup or 0) / 2)  # whole blocks: a pair needs both its runs
-    by_block: dict[int, list[float]] = {}
-    for trial in runs:
-        by_block.setdefault(trial.key.block, []).append(math.log(trial.metrics[name]))
-    ratios = [values[1] - values[0] for _, values in sorted(by_block.items()) if len(values) == 2]
-    ratios = ratios[skipped // 2 :]
-    estimate = paired_estimate(ratios, _generator(plan.seed, len(ratios), 3))
-    if estimate is None:
-        return Calibration(
-            blocks=len(ratios), effect=None, interval=None, spread=None, warmup_runs=warmup,
-            ok=False, reason=f"only {len(ratios)} good A/A pairs",
-        )  # fmt: skip
-    low, high = estimate.interval(0.05)
-    reason = ""
-    if warmup is None:
-        reason = "the runs never settled: each differs from those before"
-    elif estimate.p_value() < AA_LEVEL and abs(estimate.log_effect) > 1e-3:
-        reason = "the reference differs from itself: something else on the machine decides"
-    return Calibration(
-        blocks=len(ratios), effect=math.expm1(estimate.log_effect),
-        interval=(math.expm1(low), math.expm1(high)), spread=spread(ratios), warmup_runs=warmup,
-        ok=not reason, reason=reason,
-    )  # fmt: skip
-
-
-def _centred_logs(runs: Sequence[Trial], name: str) -> list[float]:
-    """Logs of a metric in the order of the runs, each less its host's median: hosts differ."""
-    import numpy as np
-
-    logs: dict[str, list[float]] = {}
-    for trial in runs:
-        if trial.metrics.get(name, 0) > 0:
-            logs.setdefault(trial.host, []).append(math.log(trial.metrics[name]))
-    middles = {host: float(np.median(values)) if len(logs) > 1 else 0.0
-               for host, values in logs.items()}  # fmt: skip
-    return [
-        math.log(trial.metrics[name]) - middles[trial.host]
-        for trial in runs
-        if trial.metrics.get(name, 0) > 0
-    ]
 
 
 def arm_result(

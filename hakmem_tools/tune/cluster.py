@@ -55,9 +55,7 @@ def run(
     opened: Callable[[Store], None] = lambda store: None,
 ) -> tuple[SweepResult, Path]:
     """Conduct a plan on a cluster, as `session.run` does here; raises the same errors."""
-    plan = check(plan)
-    if plan.cwd == ".":
-        plan = msgspec.structs.replace(plan, cwd=str(Path.cwd()))
+    plan = placed(check(plan))
     client = connect(scheduler)
     try:
         with open_store(plan, path, force=force) as store:
@@ -71,6 +69,13 @@ def run(
             return result, store.path
     finally:
         client.close()
+
+
+def placed(plan: Plan) -> Plan:
+    """The plan with its directory by its full name, which is the same on every host."""
+    if plan.cwd != ".":
+        return plan
+    return msgspec.structs.replace(plan, cwd=str(Path.cwd()))
 
 
 def connect(scheduler: str) -> Any:

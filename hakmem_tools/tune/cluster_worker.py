@@ -21,7 +21,6 @@ from hakmem_tools.tune import catalogues, libhakmem, session
 from hakmem_tools.tune.experiment import ExperimentError, set_up
 from hakmem_tools.tune.machine import MachineState, inspect
 from hakmem_tools.tune.plan import Plan, PlanError
-from hakmem_tools.tune.runner import Runner
 from hakmem_tools.tune.store import Block
 
 LOCK_NAME = "hakmem-measuring.lock"
@@ -59,9 +58,8 @@ def run_block(plan_text: bytes, block_text: bytes, host: str) -> bytes:
     block = msgspec.json.decode(block_text, type=Block)
     plan, library = _prepared(msgspec.json.decode(plan_text, type=Plan))
     arms = {arm.name: arm for arm in plan.arms}
-    counters = library if session.uses_libhakmem(plan, os.environ) else None
     trials: list[Trial] = []
-    with _alone(), Runner(plan, counters=counters, host=host) as runner:
+    with _alone(), session.runner_of(plan, os.environ, library, host) as runner:
         for position, name in enumerate(block.arms):
             key = TrialKey(block.phase, block.number, position)
             trials.append(runner.run(arms[name], key))

@@ -20,20 +20,23 @@ from hakmem_tools.tune.analysis import (
     ArmState,
     Follower,
     arm_result,
-    calibration_of,
     complete_blocks,
     summaries,
 )
+from hakmem_tools.tune.calibration import calibration_of
 from hakmem_tools.tune.catalogues import Verification
 from hakmem_tools.tune.hosts import disagreements
 from hakmem_tools.tune.machine import MachineState, inspect
 from hakmem_tools.tune.plan import Plan, block_order
 from hakmem_tools.tune.result import Calibration, SweepResult
-from hakmem_tools.tune.statistics.sequential import Look, planned_horizon
+from hakmem_tools.tune.statistics.sequential import (
+    FIRST_LOOK_BLIND,
+    NO_LOOK,
+    Look,
+    planned_horizon,
+)
 from hakmem_tools.tune.store import Block, LookRecord, Store
 
-LOOKS = 20  # per sweep; more would hardly end it sooner
-MIN_BLOCKS = 5  # before the first look
 CALIBRATION_SHARE = 0.2  # of the time allowed
 FAILURES = 3  # in a row, with no success, after which an arm is given up
 MAX_BLOCKS = 5000
@@ -204,20 +207,18 @@ class Experiment:
         """Take a look if there is something to see; whether blocks or time are used up."""
         blocks = self._blocks_done()
         over = self._spent(blocks, horizon) >= 1.0
-        if self._active() and (blocks >= MIN_BLOCKS or over):
+        if self._active() and (blocks >= self._follower.first_look(self._trials) or over):
             self._look_if_due(blocks, horizon)
         return over
 
     def _look_if_due(self, blocks: int, horizon: int) -> None:
         looks = self._follower.monitor.looks
-        last = looks[-1] if looks else Look(0, 0.0)
-        spent = self._spent(blocks, horizon)
-        due = spent >= 1.0 or spent >= last.spent + 1.0 / LOOKS
-        if not due or blocks <= last.blocks:
+        look = Look(blocks, self._spent(blocks, horizon))
+        if not look.due_after(looks[-1] if looks else NO_LOOK):
             return
-        self._follower.look(Look(blocks, spent), self._trials)
+        self._follower.look(look, self._trials)
         settled = tuple(sorted(self._follower.done))
-        self.store.add_look(LookRecord(blocks, spent, settled))
+        self.store.add_look(LookRecord(look.blocks, look.spent, settled))
         self._tell(Phase.MEASURE, None)
 
     def _run_block(self, phase: Phase, number: int, active: Sequence[str]) -> bool:
@@ -266,7 +267,7 @@ class Experiment:
 def horizon_of(plan: Plan, calibration: Calibration) -> int:
     """Most blocks to run: what the limits say, or what the calibration's spread calls for."""
     if plan.limits.blocks:
-        return max(plan.limits.blocks, MIN_BLOCKS)
+        return max(plan.limits.blocks, FIRST_LOOK_BLIND)
     level = plan.limits.level / len(plan.contenders)
     spread, pairs = calibration.spread, calibration.blocks
     wanted = planned_horizon(spread, pairs, plan.limits.detect, level)

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from hakmem_tools.tune.plan import Metric
+from hakmem_tools.tune.metric import Metric
 
 
 def extract(metric: Metric, output: str) -> float | str:
@@ -67,11 +67,10 @@ def _number(metric: Metric, value: object) -> float | str:
 
 
 def counted(metric: Metric, metrics: Mapping[str, float]) -> float | str:
-    """A metric that is one of libhakmem's counters, or why it cannot be had."""
-    value = _of_class(f"counters.{metric.counter}", metrics)
-    if value is None:
-        return f"metric {metric.name}: counter {metric.counter} was not read"
-    return value
+    """A metric that is one of libhakmem's counters or probes, or why it cannot be had."""
+    kind, name = ("counter", metric.counter) if metric.counter else ("probe", metric.probe)
+    value = _of_class(f"{kind}s.{name}", metrics)
+    return f"metric {metric.name}: {kind} {name} was not read" if value is None else value
 
 
 def _of_class(name: str, metrics: Mapping[str, float]) -> float | None:

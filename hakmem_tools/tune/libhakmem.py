@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hakmem_tools.model.descriptors import Knob
+from hakmem_tools.model.event_choice import UnknownEvent, choose_events
 from hakmem_tools.model.settings import SettingError, find_knob, parse_setting
 from hakmem_tools.model.snapshot import Snapshot
 from hakmem_tools.native.header import LibraryNotFound
@@ -20,6 +21,7 @@ from hakmem_tools.native.library import Library, open_library
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.source import NoPage, NoSuchProcess, NotPermitted, TargetGone
 from hakmem_tools.tune.plan import Plan, PlanError
+from hakmem_tools.tune.protocols import ProbeCounter
 
 _WAITING = "/bin/cat"  # ends when its standard input does
 
@@ -61,6 +63,28 @@ class LibHakmem:
             if row is not None and (row.refused or row.value != shown):
                 return f"{setting.env}={setting.text}: {row.value} is in force, from {row.source}"
         return ""
+
+    def probe_counter(self, plan: Plan) -> ProbeCounter | None:
+        """Counts the probes that the plan's metrics name; None when they name none."""
+        from hakmem_tools.tune.probe_hits import ProbeHits
+
+        names = self.probes_of(plan)
+        return ProbeHits(self._library, names) if names else None
+
+    def probes_of(self, plan: Plan) -> list[str]:
+        """The probes that the plan's metrics name; PlanError for one that the library has not."""
+        asked = [metric.probe for metric in (plan.metric, *plan.also) if metric.probe]
+        asked += [
+            name.removeprefix("probes.") for metric in (plan.metric, *plan.also)
+            for name in metric.ratio if name.startswith("probes.")
+        ]  # fmt: skip
+        names = sorted({name.partition("[")[0] for name in asked})
+        if names:
+            try:
+                choose_events(",".join(names), self._library.descriptors)
+            except UnknownEvent as error:
+                raise PlanError(str(error).replace("--event", "probe", 1)) from None
+        return names
 
     def open(self, pid: int) -> Page | None:
         """The counters page of a process; None while it has none."""

@@ -17,37 +17,17 @@ from decimal import Decimal, InvalidOperation
 import msgspec
 
 from hakmem_tools.model.trial import Arm, Phase
+from hakmem_tools.tune.metric import (
+    BUILTIN_METRICS,
+    LIVE_METRICS,
+    Metric,
+    check_metric,
+)
+from hakmem_tools.tune.metric import PlanError as PlanError  # one error for plan and metric
 from hakmem_tools.tune.verdict import Rules
 
 MAX_ARMS = 200
 AS_IS = "-"  # the arm that adds nothing to the environment
-
-
-class PlanError(ValueError):
-    """A plan that cannot be carried out: one line that names the value and what is allowed."""
-
-
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """One number per run.
-
-    `regex` (its first group) or `json_path` (`a.b.0.c`) takes it from the program's own output,
-    `counter` from libhakmem's counters page (`shared_fail`, `shared_fail[7]` for one class).
-    `ratio` makes one of others: the first over the sum of the rest. With none of these, `name` is
-    one that the runner measures itself (wall, user, system, ...).
-    """
-
-    name: str
-    better: str = "lower"
-    regex: str = ""
-    json_path: str = ""
-    counter: str = ""
-    ratio: tuple[str, ...] = ()
-    unit: str = ""
-
-    @property
-    def from_output(self) -> bool:
-        """Whether the program's output has to be read for it."""
-        return bool(self.regex or self.json_path)
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +50,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     `blocks` is the most blocks to run; 0 plans them from the calibration's spread, so that a true
     effect of `detect` is found nine times in ten. `until` says when an arm is done early: its
-    verdict is settled, or it differs from the reference, or (with a `precision` above 0, which ends
-    it in the other two cases as well) its interval is no wider than that.
+    verdict is settled, or it differs from the reference (or surely by less than `detect`), or (with
+    a `precision` above 0, which ends it in the other two cases as well) its interval is no wider.
     """
 
     blocks: int = 0
@@ -183,7 +163,7 @@ def check(plan: Plan) -> Plan:
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise PlanError(f"arm name {doubled[0]!r} is used twice: every arm needs its own")
-    builtin = tuple(LIVE_METRICS if plan.live else BUILTIN_METRICS)
+    builtin = tuple(LIVE_METRICS) if plan.live else (*BUILTIN_METRICS, *plan.perf_events)
     for metric in (plan.metric, *plan.also):
         check_metric(metric, builtin)
     problems = [*plan.limits.problems(), *plan.rules.problems()]
@@ -195,51 +175,6 @@ def check(plan: Plan) -> Plan:
             "server: give one of ready_port and ready_regex, so that one knows it is up"
         )
     return plan
-
-
-def check_metric(metric: Metric, builtin: Sequence[str] = ()) -> None:
-    """PlanError unless the metric can be taken from somewhere; `builtin` are measured anyway."""
-    import re
-
-    if metric.better not in ("lower", "higher"):
-        raise PlanError(f"metric.better={metric.better!r}: allowed is 'lower' or 'higher'")
-    if sum(map(bool, (metric.regex, metric.json_path, metric.counter, metric.ratio))) > 1:
-        raise PlanError(f"metric {metric.name!r}: give one of regex, json, counter and ratio")
-    if metric.regex:
-        try:
-            groups = re.compile(metric.regex).groups
-        except re.error as error:
-            raise PlanError(f"metric.regex={metric.regex!r}: {error}") from None
-        if groups < 1:
-            raise PlanError(
-                f"metric.regex={metric.regex!r}: put the number in parentheses: 'ops: ([0-9.]+)'"
-            )
-    elif metric.ratio:
-        if len(metric.ratio) < 2:
-            raise PlanError(f"metric {metric.name!r}: ratio needs a numerator and what it is of")
-    elif not (metric.from_output or metric.counter or metric.name in builtin):
-        raise PlanError(
-            f"metric {metric.name!r} is not measured by the runner: give a regex, a json path or a"
-            f" counter for it, or use one of {', '.join(builtin)}"
-        )
-
-
-# Name -> unit. Lower is better for every one of them.
-BUILTIN_METRICS: dict[str, str] = {
-    "wall": "s",
-    "user": "s",
-    "system": "s",
-    "cpu": "s",
-    "kernel_share": "fraction",
-    "peak_rss": "bytes",
-    "minor_faults": "",
-    "major_faults": "",
-    "voluntary_switches": "",
-    "involuntary_switches": "",
-}
-
-# Of a running process, per second where it is a flow; its counters too, as `counters.NAME`.
-LIVE_METRICS = {"cpu": "s", "kernel_share": "fraction", "rss": "bytes"}
 
 
 def parse_arm(text: str) -> Arm:

@@ -33,6 +33,19 @@ class CountersHandle(Protocol):
         """Let go of the page."""
 
 
+class ProbeCounter(Protocol):
+    """Counts hits on probes, a run at a time."""
+
+    def begin(self) -> None:
+        """A run is about to start."""
+
+    def end(self) -> Mapping[str, float | str]:
+        """Hits since `begin` as `probes.NAME` and `probes.NAME[CLASS]`, or why there are none."""
+
+    def close(self) -> None:
+        """Take the probes off."""
+
+
 class CountersReader(Protocol):
     """Finds the counters pages of running processes."""
 

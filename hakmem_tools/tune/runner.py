@@ -20,12 +20,13 @@ from hakmem_tools.tune.extract import counted, extract, share
 from hakmem_tools.tune.perf import Counters
 from hakmem_tools.tune.plan import Plan
 from hakmem_tools.tune.process import Child, Ended
-from hakmem_tools.tune.protocols import CountersHandle, CountersReader
+from hakmem_tools.tune.protocols import CountersHandle, CountersReader, ProbeCounter
 from hakmem_tools.tune.serving import Serving, ServingError
 from hakmem_tools.tune.watchdog import Watchdog
 
 _MOST_OUTPUT = 8 << 20  # bytes of output searched for a metric: its end
 _TAIL = 300  # bytes of a failed program's messages that are kept
+_NO_ARM = Arm("", {})
 
 
 class Runner:
@@ -37,14 +38,16 @@ class Runner:
         *,
         base: Mapping[str, str] | None = None,
         counters: CountersReader | None = None,
+        probes: ProbeCounter | None = None,
         host: str | None = None,
     ) -> None:
         self.plan = plan
         self.host = host if host is not None else socket.gethostname()
         self._base = {**(os.environ if base is None else base), **plan.env}
         self._counters = counters
+        self._probes = probes
         self._watchdog = Watchdog()
-        self._pages: dict[int, CountersHandle] = {}
+        self._pages: dict[int, tuple[str, CountersHandle]] = {}  # with the program that shows it
         self._interrupt = os.eventfd(0, os.EFD_CLOEXEC)
 
     def __enter__(self) -> Runner:
@@ -52,6 +55,8 @@ class Runner:
 
     def __exit__(self, *_: object) -> None:
         self._watchdog.close()
+        if self._probes is not None:
+            self._probes.close()
         os.close(self._interrupt)
 
     def interrupt(self) -> None:
@@ -65,6 +70,8 @@ class Runner:
         """
         started_ns = time.time_ns()
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
+            if self._probes is not None:
+                self._probes.begin()
             try:
                 if self.plan.server is None:
                     status, detail, ended, counts = self._measure_command(arm, output, messages)
@@ -75,6 +82,8 @@ class Runner:
             metrics, missing = _process_metrics(ended)
             _take(metrics, missing, counts)
             self._take_counters(metrics, missing)
+            if self._probes is not None:
+                _take(metrics, missing, self._probes.end())
             if status is Status.OK:
                 status, detail = take_asked(self.plan, metrics, missing, _tail_text(output))
             if status is not Status.OK:
@@ -126,7 +135,7 @@ class Runner:
                 server.release()
                 serving = Serving(self.plan.server, server, server_output)
                 serving.wait_ready()
-                load = self._child(self.plan.command, Arm("", {}), output, messages)
+                load = self._child(self.plan.command, _NO_ARM, output, messages)
                 try:
                     load.release()
                     serving.watch(load, timeout)
@@ -147,23 +156,36 @@ class Runner:
     def _child(
         self, command: tuple[str, ...], arm: Arm, output: IO[bytes], messages: IO[bytes]
     ) -> Child:
+        env = self._base
+        if arm is _NO_ARM:  # a load generator runs as it always does: it is not what is measured
+            env = {name: value for name, value in env.items() if name != "LD_PRELOAD"}
         return Child(
-            command, env=self._base, extra=arm.env, cwd=self.plan.cwd, stdout=output.fileno(),
+            command, env=env, extra=arm.env, cwd=self.plan.cwd, stdout=output.fileno(),
             stderr=messages.fileno(), watchdog=self._watchdog,
             sample_seconds=self.plan.rss_seconds, on_sample=self._open_page,
             interrupt=self._interrupt,
         )  # fmt: skip
 
     def _open_page(self, pid: int) -> None:
-        """Take hold of the process's counters page once it is there; it outlives the process."""
-        if self._counters is not None and pid not in self._pages:
-            page = self._counters.open(pid)
-            if page is not None:
-                self._pages[pid] = page
+        """Take hold of the process's counters page once it is there; it outlives the process.
+
+        A process that has become another program (`env NAME=VALUE ./prog`) shows another page.
+        """
+        program = _program_of(pid) if self._counters is not None else ""
+        if self._counters is None or not program:
+            return
+        known, held = self._pages.get(pid, ("", None))
+        if program == known:
+            return
+        page = self._counters.open(pid)
+        if page is not None:
+            if held is not None:
+                held.close()
+            self._pages[pid] = (program, page)
 
     def _take_counters(self, metrics: dict[str, float], missing: dict[str, str]) -> None:
         """Final counts of the measured process: the first whose page was found."""
-        for number, page in enumerate(self._pages.values()):
+        for number, (_, page) in enumerate(self._pages.values()):
             if number == 0:
                 for name, value in page.final().items():
                     metrics[f"counters.{name}"] = value
@@ -180,7 +202,7 @@ def take_asked(
     for metric in (plan.metric, *plan.also):
         if metric.ratio:
             _take(metrics, missing, {metric.name: share(metric, metrics)})
-        elif metric.counter:
+        elif metric.counter or metric.probe:
             _take(metrics, missing, {metric.name: counted(metric, metrics)})
         elif metric.from_output:
             _take(metrics, missing, {metric.name: extract(metric, output)})
@@ -201,6 +223,14 @@ def _take(
             missing[name] = value
         else:
             metrics[name] = value
+
+
+def _program_of(pid: int) -> str:
+    """The file that a process executes; empty when it is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
 
 
 def _counts(counters: Counters) -> dict[str, float | str]:

@@ -96,11 +96,13 @@ def open_store(plan: Plan, path: Path | None, *, force: bool = False) -> Store:
     return Store.create(path, plan)
 
 
-def is_complete(plan: Plan, path: Path, library: LibHakmem | None = None) -> bool:
-    """Whether the file holds this experiment, to its end; StoreError if it is no sweep file."""
+def is_complete(plan: Plan, path: Path) -> bool:
+    """Whether the file holds this experiment, to its end; StoreError if it is no sweep file.
+
+    The plan is one that was prepared: what is preloaded belongs to an experiment.
+    """
     if not holds_data(path):
         return False
-    plan = with_library(plan, os.environ, library)
     with Store.open(path) as store:
         return store.plan.fingerprint == plan.fingerprint and bool(store.get("complete", bool))
 
@@ -131,7 +133,21 @@ def prepare(plan: Plan, base: Mapping[str, str], library: LibHakmem | None) -> P
         check_events(plan.perf_events)
     except ValueError as error:
         raise PlanError(str(error)) from None
+    if library is not None:
+        library.probes_of(plan)
     return plan
+
+
+def runner_of(
+    plan: Plan, base: Mapping[str, str], library: LibHakmem | None, host: str | None = None
+) -> Runner:
+    """A runner of a prepared plan, with what libhakmem itself can tell where an arm runs under it.
+
+    Use it as a context manager.
+    """
+    used = library if uses_libhakmem(plan, base) else None
+    probes = used.probe_counter(plan) if used is not None else None
+    return Runner(plan, base=base, counters=used, probes=probes, host=host)
 
 
 def run(
@@ -158,8 +174,7 @@ def run(
         opened(store)
         # The file's own plan counts: a sweep that is taken up again keeps its limits and seed.
         plan = store.plan
-        counters = library if uses_libhakmem(plan, base) else None
-        with Runner(plan, base=base, counters=counters) as runner:
+        with runner_of(plan, base, library) as runner:
             running(runner)
             experiment = Experiment(
                 store,

@@ -14,16 +14,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hakmem_tools.model.trial import Arm
-from hakmem_tools.tune.plan import (
-    Limits,
-    Metric,
-    Plan,
-    PlanError,
-    Server,
-    check,
-    cross,
-    distinct_names,
-)
+from hakmem_tools.tune.metric import Metric
+from hakmem_tools.tune.plan import Limits, Plan, PlanError, Server, check, cross, distinct_names
 from hakmem_tools.tune.verdict import Condition, Rules, parse_condition
 
 _NUMBER = (int, float)
@@ -38,6 +30,7 @@ _METRIC = {
     "regex": str,
     "json": str,
     "counter": str,
+    "probe": str,
     "ratio": list,
     "unit": str,
 }

@@ -65,6 +65,13 @@ def save(folder: Path, plan: Plan, outcome: Outcome) -> None:
         raise StoreError(f"{folder / _NAME}: {error.strerror}") from None
 
 
+def clear(folder: Path) -> None:
+    """Take away what an earlier search has left in its folder, and nothing else."""
+    for pattern in ("rung-*.sweep*", "verify.sweep*", f"{_NAME}*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
 def proof_of_study(folder: Path) -> Proof:
     """The winner of a study and its verification; StoreError when there is none."""
     try:

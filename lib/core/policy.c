@@ -86,6 +86,7 @@ static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned
     fill_ace(policy, size_bytes, tiny_count, count);
 #ifndef HAK_BENCH_MINIMAL /* there, nobody could be told */
     policy->sample_bytes = (uint64_t)hak_knob(sample_bytes);
+    policy->listen_bytes = (uint64_t)hak_knob(listen_bytes);
 #endif
 }
 

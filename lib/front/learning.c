@@ -17,6 +17,7 @@
 #include "core/probe.h"
 #include "front/control.h"
 #include "front/deal.h"
+#include "front/nested.h"
 #include "front/window.h"
 #include "learn/learner.h"
 #include "os/lock.h"
@@ -178,8 +179,11 @@ static void begin(struct hak_learner *l)
     struct hak_learner_config config = configured();
     uint64_t start = hak_knob_is_pinned(mmap_threshold) ? (uint64_t)hak_knob(mmap_threshold)
                                                         : (uint64_t)hak_knob(learn_start);
+    uint32_t caps[HAK_CLASS_CAPACITY];
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++)
+        caps[class] = hak_policy_now()->front_cap[class];
     hak_learner_init(l, &config, hak_learner_arm_of(start), HAK_LIFECYCLE_LEARN,
-                     hak_classes.tiny_count, hak_policy_now()->front_cap, hak_os_now_ns());
+                     hak_classes.tiny_count, caps, hak_os_now_ns());
     follow_pins(l);
     hak_window_begin();
     begin_trials(&learning.trials);
@@ -355,7 +359,9 @@ static int start_thread(void)
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    uint32_t in_slow = hak_slow_pause(&hak_front); /* it allocates */
     int error = pthread_create(&thread, &attributes, run, NULL);
+    hak_slow_go_on(&hak_front, in_slow);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return -error;

@@ -5,7 +5,7 @@
 #include "core/abi.h"
 #include "core/codes.h"
 #include "core/config.h"
-#include "front/front.h"
+#include "front/nested.h"
 #include "hakmem.h"
 #include "learn/site_policy.h"
 #include "mid/big.h"
@@ -252,7 +252,10 @@ HAK_API void *hak_alloc_at(size_t size, uintptr_t site)
     uint64_t weight = block != NULL && site != 0 ? weight_of_call() : 0;
     if (weight != 0) {
         hak_sites_note(site, size, weight, weight != 1);
-        hak_sites_track(block, site, size, weight);
+        if (hak_slow_enter(&hak_front)) {
+            hak_sites_track(block, site, size, weight);
+            hak_slow_leave(&hak_front);
+        }
     }
     return block;
 }
@@ -267,7 +270,9 @@ HAK_API void free(void *block);
 HAK_API void hak_free_cs(void *block, size_t size)
 {
     (void)size;
-    if (hak_sites_on && block != NULL)
+    if (hak_sites_on && block != NULL && hak_slow_enter(&hak_front)) {
         hak_sites_forget(block);
+        hak_slow_leave(&hak_front);
+    }
     free(block);
 }

@@ -6,9 +6,9 @@
  * stays within a budget. When it does not suffice for all, the classes with the most misses are
  * served first, and classes that asked for nothing each give up one step, those with the fewest
  * misses first. But for the budget, no cap is lowered to less than what its class has in use: over
- * its cap a pool works harder, and what is in use does not come back by that. This is an integral controller with a dead band (K. Astrom and R. Murray,
- * "Feedback Systems", 2008, 10.1); steps and targets are the project's: mid 0.65 by 4, large
- * 0.55 by 1.
+ * its cap a pool works harder, and what is in use does not come back by that. This is an
+ * integral controller with a dead band (K. Astrom and R. Murray, "Feedback Systems", 2008, 10.1);
+ * steps and targets are the project's: mid 0.65 by 4, large 0.55 by 1.
  *
  * A cap counts units (blocks or bundles; unit_bytes says how large one is). It is soft: over it
  * the pools refill sparingly, see hak_cap_bundle.

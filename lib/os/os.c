@@ -45,9 +45,10 @@ static int os_unmap(void *address, size_t bytes)
     return munmap(address, bytes);
 }
 
-static void *os_remap(void *address, size_t old_bytes, size_t new_bytes)
+static void *os_remap(void *address, size_t old_bytes, size_t new_bytes, void *to)
 {
-    void *at = mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    int flags = to == NULL ? MREMAP_MAYMOVE : to != address ? MREMAP_MAYMOVE | MREMAP_FIXED : 0;
+    void *at = mremap(address, old_bytes, new_bytes, flags, to);
     return at == MAP_FAILED ? NULL : at;
 }
 

@@ -16,8 +16,9 @@ struct hak_os_ops {
     void *(*reserve)(size_t bytes);
     int (*commit)(void *address, size_t bytes);
     int (*unmap)(void *address, size_t bytes);
-    /* Moves or grows a mapping; NULL: refused. */
-    void *(*remap)(void *address, size_t old_bytes, size_t new_bytes);
+    /* Moves, grows or shrinks a mapping: where it is (`to` is `address`), to a place whose
+     * mapping it takes over, or to where there is room (`to` is NULL); NULL: refused. */
+    void *(*remap)(void *address, size_t old_bytes, size_t new_bytes, void *to);
     int (*advise)(void *address, size_t bytes, int advice);
 };
 

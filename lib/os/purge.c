@@ -126,9 +126,15 @@ static void unmap_long_cold(uint64_t now_ns)
         unmap_oldest();
 }
 
+size_t hak_purge_bytes(void)
+{
+    int gone = hak_knob(purge_advice) == ADVICE_DONTNEED;
+    return batch.waiting_bytes + (gone ? 0 : batch.cold_bytes);
+}
+
 void hak_purge_limit(size_t most_bytes, uint64_t now_ns)
 {
-    if (batch.waiting_bytes + batch.cold_bytes <= most_bytes)
+    if (hak_purge_bytes() <= most_bytes)
         return;
     flush(now_ns);
     if (hak_knob(purge_advice) == ADVICE_DONTNEED)

@@ -49,7 +49,7 @@ static void without_variables_every_knob_has_its_default_and_nothing_is_said(voi
     LOAD("PATH=/bin", "HAKMEMX=1", "HAKMEM=2", "XHAKMEM_MODE=fast");
     CHECK_EQ(VALUE(mode), 2);
     CHECK_EQ(VALUE(superslab_lg), 21);
-    CHECK_EQ(VALUE(front_cap), 128);
+    CHECK_EQ(VALUE(front_cap), 512);
     CHECK_EQ(VALUE(ss_empty_reuse), 1);
     CHECK_EQ(VALUE(ss_empty_scan_limit), 64);
     for (int i = 0; i < HAK_KNOB_VALUE_COUNT; i++)

@@ -1,4 +1,4 @@
-/* front/kpi: percentiles against exact ones, and that operations, faults and RSS are the real ones. */
+/* front/kpi: percentiles against exact ones; operations, faults and RSS are the real ones. */
 #include "front/kpi.h"
 
 #include <sys/mman.h>

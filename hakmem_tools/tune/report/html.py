@@ -17,12 +17,12 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --soft: #98a2ae; --grid: #2c333c;
   --paper: #14181d; --go: #4cc38a; --nogo: #ff6b6b; --neutral: #7fb2dd; --open: #d8b451; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 920px; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2.2rem }
 code { font-size: .92em } .note, .rules { color: var(--soft) }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--grid);
+th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--grid);
   white-space: nowrap } td.why { white-space: normal }
 svg { width: 100%; height: auto } svg text { font-size: 12px; fill: var(--ink) }
 svg .end { text-anchor: end } svg .middle { text-anchor: middle; fill: var(--soft) }
@@ -63,6 +63,7 @@ def page(result: SweepResult, trials: Sequence[Trial], rules: Rules | None = Non
         "<h2>Memory</h2>",
         plots.memory(names, measured),
         "<h2>All metrics</h2>",
+        '<p class="note">Medians; in parentheses the change to the reference.</p>',
         _metrics(result),
         "<h2>How it was measured</h2>",
         _circumstances(result),
@@ -96,7 +97,9 @@ def _verdicts(result: SweepResult) -> str:
 
 
 def _asked(result: SweepResult) -> str:
-    rows = [[html.escape(cell) for cell in row] for row in words.asked(result)]
+    """A row for each metric: there are more of them than arms, mostly, and none may be cut off."""
+    arms = [[html.escape(cell) for cell in row] for row in words.asked(result)]
+    rows = [list(row) for row in zip(*arms, strict=True)]
     return "<h2>Metrics asked for</h2>" + _table(rows[0], rows[1:]) if rows else ""
 
 

@@ -54,11 +54,13 @@ def effects(arms: Sequence[ArmResult], bands: Sequence[float]) -> str:
 
     `bands` are the rules' edges as fractions. Arms without an effect say so in their row.
     """
+    reach = words.reach([arm.interval for arm in arms])
     ends = [end for arm in arms if arm.interval for end in arm.interval]
     points = [arm.effect for arm in arms if arm.effect is not None]
-    scale = Scale([0.0, *bands, *ends, *points], _LEFT, _WIDTH - _RIGHT)
+    inside = [min(max(end, -reach), reach) for end in (*bands, *ends, *points)]
+    scale = Scale([0.0, *inside], _LEFT, _WIDTH - _RIGHT - 30)  # room for the last tick's label
     height = _ROW * (len(arms) + 2)
-    parts = [_axis(scale, height, lambda tick: f"{tick * 100:+.4g} %")]
+    parts = [_axis(scale, height, lambda tick: f"{tick * 100:+,.4g} %")]
     for edge in bands:
         parts.append(_line(scale(edge), 8, scale(edge), height - _ROW, "rule"))
     parts.append(_line(scale(0.0), 8, scale(0.0), height - _ROW, "zero"))
@@ -68,15 +70,25 @@ def effects(arms: Sequence[ArmResult], bands: Sequence[float]) -> str:
         if arm.interval is not None:
             title = f"{words.percent(arm.effect)}, {words.interval(arm.interval)}"
             kind = str(arm.verdict).lower()
-            low, high = arm.interval
-            parts.append(
-                f'<g class="{kind}"><title>{html.escape(title)}</title>'
-                f"{_line(scale(low), y, scale(high), y, 'bar')}"
-                f'<circle cx="{scale(arm.effect or 0.0)}" cy="{y}" r="5"/></g>'
-            )
+            parts.append(f'<g class="{kind}"><title>{html.escape(title)}</title>')
+            parts.append(_whisker(scale, arm.effect or 0.0, *arm.interval, y))
+            parts.append("</g>")
         else:
             parts.append(f'<text x="{_LEFT + 8}" y="{y + 4}" class="note">no interval</text>')
     return _svg(height, "Effects with their intervals", parts)
+
+
+def _whisker(scale: Scale, effect: float, low: float, high: float, y: int) -> str:
+    """A bar and a dot; an end that lies beyond the axis is an arrow, a dot there is left out."""
+    left, right = max(low, scale.bottom), min(high, scale.top)
+    parts = [_line(scale(left), y, scale(right), y, "bar")] if left < right else []
+    for end, at, out in ((low, scale.bottom, -9), (high, scale.top, 9)):
+        if (end - at) * out > 0:
+            x = scale(at)
+            parts.append(f'<polygon points="{x},{y - 6} {x + out},{y} {x},{y + 6}"/>')
+    if scale.bottom <= effect <= scale.top:
+        parts.append(f'<circle cx="{scale(effect)}" cy="{y}" r="5"/>')
+    return "".join(parts)
 
 
 def points(names: Sequence[str], trials: Sequence[Trial], metric: str, unit: str) -> str:
@@ -109,7 +121,10 @@ def memory(names: Sequence[str], trials: Sequence[Trial]) -> str:
     if not curves:
         return '<p class="note">No run was long enough for a curve of its memory.</p>'
     stride = max(1, math.ceil(len(curves) / _MOST_CURVES))
-    times = Scale([0.0, *(s.seconds for _, rss in curves for s in rss)], 90, _WIDTH - _RIGHT)
+    longest = sorted(rss[-1].seconds for _, rss in curves)
+    usual = longest[round(0.9 * (len(longest) - 1))]  # one held-up run must not squeeze all others
+    curves = [(arm, [one for one in rss if one.seconds <= usual]) for arm, rss in curves]
+    times = Scale([0.0, usual], 90, _WIDTH - _RIGHT - 20)
     height = 320
     sizes = Scale([0.0, *(float(s.bytes) for _, rss in curves for s in rss)], height - 30, 16)
     parts = [_axis(times, height, lambda tick: f"{tick:.4g} s")]
@@ -126,7 +141,9 @@ def memory(names: Sequence[str], trials: Sequence[Trial]) -> str:
         f'<span class="key c{place % 8}">{html.escape(name)}</span>'
         for place, name in enumerate(names)
     )
-    return _svg(height, "Resident memory against time", parts) + f"<p>{legend}</p>"
+    beyond = sum(end > usual for end in longest)
+    note = f' <span class="note">{beyond} longer runs go on beyond</span>' if beyond else ""
+    return _svg(height, "Resident memory against time", parts) + f"<p>{legend}{note}</p>"
 
 
 def _axis(scale: Scale, height: int, text: object) -> str:

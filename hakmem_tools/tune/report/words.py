@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hakmem_tools.tune.plan import BUILTIN_METRICS, LIVE_METRICS
+from hakmem_tools.tune.metric import BUILTIN_METRICS, LIVE_METRICS
 from hakmem_tools.tune.result import ArmResult, SweepResult
 
 _STEPS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
@@ -18,6 +18,20 @@ def percent(fraction: float | None) -> str:
 def interval(ends: tuple[float, float] | None) -> str:
     """Both ends as percentages, or a dash."""
     return "–" if ends is None else f"{ends[0] * 100:+.2f} .. {ends[1] * 100:+.2f} %"
+
+
+#: Ends of an axis of effects, as fractions.
+_REACHES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0)
+
+
+def reach(intervals: Sequence[tuple[float, float] | None]) -> float:
+    """The end of an axis of effects: the first round one that holds three intervals in four.
+
+    One arm far out must not squeeze all others.
+    """
+    ends = sorted(max(abs(one[0]), abs(one[1])) for one in intervals if one is not None)
+    furthest = ends[(3 * len(ends) - 1) // 4] if ends else 0.0
+    return next((end for end in _REACHES if end >= furthest), _REACHES[-1])
 
 
 def amount(value: float | None, unit: str = "") -> str:
@@ -70,13 +84,17 @@ def asked(result: SweepResult) -> list[list[str]]:
 
 
 def columns(result: SweepResult) -> list[str]:
-    """The further metrics that a table shows: every one of which some arm has a number."""
+    """The metrics that a table shows: every one of which some arm has a number.
+
+    Counters of one class, and those that are 0 everywhere, are in JSON and CSV: too many to read.
+    """
     shown = []
     for name, summary in result.reference_metrics.items():
-        if name.endswith("]"):  # counters of one class: in JSON and CSV, too many for a table
+        if name.endswith("]"):
             continue
-        others = [arm.metrics.get(name) for arm in result.arms]
-        if summary.median is not None or any(one and one.median is not None for one in others):
+        each = [summary, *(arm.metrics[name] for arm in result.arms if name in arm.metrics)]
+        medians = [one.median for one in each if one.median is not None]
+        if any(medians) or (medians and not name.startswith(("counters.", "probes."))):
             shown.append(name)
     return shown
 

@@ -204,7 +204,7 @@ def test_the_process_tells_each_change_on_its_stderr(tmp_path: Path) -> None:
             os.close(saved)
         said.seek(0)
         assert said.read().decode() == (
-            f"hakmem: HAKMEM_FRONT_REFILL: 64 -> 16, asked for by process {os.getpid()}: taken\n"
+            f"hakmem: HAKMEM_FRONT_REFILL: 256 -> 16, asked for by process {os.getpid()}: taken\n"
         )
 
 
@@ -229,7 +229,7 @@ def test_a_forked_child_is_set_without_its_parent() -> None:
         with CountersSource(child) as source, CountersSource(process.pid) as parent:
             applied = set_knob(source, "front_refill=16", wait_s=20)
             assert (applied.answered, applied.value) == (True, 16)
-            assert value_of(parent, "front_refill") == (64, "default")
+            assert value_of(parent, "front_refill") == (256, "default")
         process.do("os.kill(child, 9); os.waitpid(child, 0)")
 
 

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,3 +48,13 @@ def sleeper(folder: Path, body: str) -> Sequence[str]:
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(0o755)
     return [str(path)]
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    """Return once it holds; fail after a long time."""
+    never = threading.Event()
+    for _ in range(100 * LIMIT_S):
+        if true():
+            return
+        never.wait(0.01)
+    raise AssertionError("it never came true")

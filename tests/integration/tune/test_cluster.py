@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ import pytest
 from hakmem_tools.model.trial import Phase, Trial
 from hakmem_tools.tune.plan import Plan, block_order
 from hakmem_tools.tune.store import Store, holds_data
-from tests.integration.tune.commands import LIMIT_S, command, hakmem, sleeper
+from tests.integration.tune.commands import LIMIT_S, command, eventually, hakmem, sleeper
 
 BIN = Path(sys.executable).parent
 
@@ -85,16 +84,6 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait(LIMIT_S)
 
 
-def eventually(true: Callable[[], bool]) -> None:
-    """Return once it holds; fail after a long time."""
-    never = threading.Event()
-    for _ in range(100 * LIMIT_S):
-        if true():
-            return
-        never.wait(0.01)
-    raise AssertionError("it never came true")
-
-
 @pytest.fixture(name="cluster")
 def a_cluster(tmp_path: Path) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path)
@@ -150,6 +139,19 @@ def test_a_host_killed_in_the_middle_costs_no_run_and_no_run_counts_twice(
     kept = collections.Counter(trial.arm.partition("=")[2] for trial in trials)
     assert not kept - ran
     assert sum((ran - kept).values()) <= 3
+
+
+def test_a_search_runs_on_the_hosts_of_a_cluster_as_well(cluster: Cluster, tmp_path: Path) -> None:
+    program = sleeper(tmp_path, 'sleep "0.0$X"')
+    cluster.add_host(1)
+    said = hakmem(
+        "tune", "-L", "X", "1,3", "--trials", "2", "--repeats", "6", "--max-time", "20",
+        "--scheduler", cluster.address, "-o", tmp_path / "study", "--json", "--", *program,
+        env={"X": "5"},
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    hosts = {trial.host for trial in stored(tmp_path / "study" / "rung-1-1.sweep")}
+    assert {host.partition("/")[0] for host in hosts} == {"host-1"}
 
 
 def check_blocks(plan: Plan, store: Store) -> None:

@@ -74,6 +74,20 @@ def test_an_arm_that_crashes_is_told_and_the_others_go_on(tmp_path: Path) -> Non
         (["ab", "A=1", "A=2", "--metric", "x=nothing (1)", "--", "true"], 3, ["matches nothing"]),
         (["ab", "A=1", "A=2", "--metric", "x=((", "--", "true"], 2, ["metric.regex='(('"]),
         (["ab", "A=1", "A=2", "--perf", "no-such", "--", "true"], 2, ["no-such"]),
+        (["ab", "A=1", "A=2", "--metric", "no-such", "--", "true"], 2, ["'no-such'", "peak_rss"]),
+        (
+            [
+                "ab",
+                "HAKMEM_MODE=fast",
+                "HAKMEM_MODE=balanced",
+                "--also",
+                "probe:shared_fial",
+                "--",
+                "true",
+            ],
+            2,
+            ["shared_fial", "did you mean shared_fail"],
+        ),
         (["sweep", "-L", "A", "1,,2", "--", "true"], 2, ["empty value"]),
         (["sweep", "-P", "A", "5:1", "--", "true"], 2, ["lo <= hi"]),
         (["sweep", "no-such.toml"], 2, ["no-such.toml", "No such file"]),
@@ -111,6 +125,25 @@ def test_a_knob_that_does_not_take_effect_fails_its_arm(tmp_path: Path) -> None:
     assert refused["verdict"] == "INCONCLUSIVE"
     assert "19..21" in refused["reason"] or "in force" in refused["reason"]
     assert said.lines[1]["runs"] >= 5
+
+
+def test_counters_probes_and_perf_events_are_measured_beside_the_metric(tmp_path: Path) -> None:
+    metric = ("--metric", "cpu", "--also", "json:ops", "--also", "counted=counter:stage_2",
+              "--also", "probe:stage_hit", "--also", "fails=probe:shared_fail[3]",
+              "--perf", "page-faults,instructions")  # fmt: skip
+    # `env` becomes the program: its own counters say nothing.
+    said = hakmem("ab", "HAKMEM_SUPERSLAB_LG=21", "HAKMEM_SUPERSLAB_LG=19", *SHORT, "--json",
+                  *metric, "-o", tmp_path / "a.sweep", "--", "env", "X=1", "build/bench/c7",
+                  "--waves", "8", "--threads", "2")  # fmt: skip
+    assert said.code == 0, said.err
+    metrics = said.lines[0]["metrics"]
+    for name in ("stage_hit", "counted", "page-faults", "ops", "peak_rss", "kernel_share"):
+        assert metrics[name]["median"] > 0, name
+    assert metrics["fails"]["median"] == 0.0
+    instructions = metrics["instructions"]
+    assert instructions["median"] or instructions["missing"]
+    counted = sum(metrics[f"counters.stage_{n}"]["median"] for n in ("0_5", "1", "2", "3"))
+    assert metrics["stage_hit"]["median"] == pytest.approx(counted, rel=0.5)
 
 
 def test_the_page_needs_nothing_beside_itself_and_report_renders_it_again(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from hakmem_tools.tune.store import Store
 from tests.integration.tune.commands import hakmem, sleeper
 
 # Best at X=2; the default, without X, is the slowest.
@@ -28,6 +29,28 @@ def test_the_winner_is_verified_and_applied_as_env_file_and_drop_in(tmp_path: Pa
     again = hakmem("apply", study, "-o", env)
     assert again.code == 2
     assert "exists; --force" in again.err
+
+
+def test_a_study_goes_on_unless_it_is_forced_to_begin_anew(tmp_path: Path) -> None:
+    program, study = sleeper(tmp_path, BODY), tmp_path / "study"
+    wanted = ("tune", "-P", "X", "1:2", "--trials", "2", "--max-time", "4", "-o", study)
+    assert hakmem(*wanted, "--", *program).code == 0
+    mine = study / "notes.txt"
+    mine.write_text("mine")
+
+    def first_sweep() -> str:
+        with Store.open(study / "rung-1-1.sweep") as store:
+            return store.identity
+
+    before = first_sweep()
+    assert hakmem(*wanted, "--", *program).code == 0
+    assert first_sweep() == before
+    other = hakmem(*wanted, "--", "true")
+    assert other.code == 2
+    assert "holds another experiment" in other.err
+    assert hakmem(*wanted, "--force", "--", *program).code == 0
+    assert first_sweep() != before
+    assert mine.read_text() == "mine"
 
 
 def test_an_arm_of_a_sweep_is_verified_before_it_is_written(tmp_path: Path) -> None:

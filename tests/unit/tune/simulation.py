@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hakmem_tools.tune.statistics.estimate import paired_estimate
+from hakmem_tools.tune.statistics.estimate import paired_estimate, spread
 from hakmem_tools.tune.statistics.monitor import ArmEffect, Monitor
-from hakmem_tools.tune.statistics.sequential import Look
+from hakmem_tools.tune.statistics.sequential import (
+    FIRST_LOOK,
+    FIRST_LOOK_BLIND,
+    looks_of,
+    planned_horizon,
+)
 
 
 def machine_noise(
@@ -40,17 +46,35 @@ def log_ratios(
 
 
 def sequential_run(
-    ratios: NDArray[np.float64], seed: int, looks: int = 20
+    ratios: NDArray[np.float64], seed: int, deviation: float = 0.0, first: int = FIRST_LOOK_BLIND
 ) -> tuple[int, list[ArmEffect]]:
-    """Follow an experiment until some arm differs or the blocks run out: blocks used, last look."""
+    """Follow an experiment until some arm differs or the blocks run out: blocks used, last look.
+
+    `deviation` is that of a pair as an A/A calibration has told it; then one may look early.
+    """
     horizon, arms = ratios.shape
     names = [f"arm{number}" for number in range(arms)]
-    monitor = Monitor(names, seed=seed, estimator=functools.partial(paired_estimate, resamples=199))
+    estimator = functools.partial(paired_estimate, resamples=199, deviation=deviation)
+    monitor = Monitor(names, seed=seed, estimator=estimator)
     effects: list[ArmEffect] = []
     blocks = 0
-    for blocks in sorted({max(5, round(horizon * k / looks)) for k in range(1, looks + 1)}):
-        pairs = {name: ratios[:blocks, place] for place, name in enumerate(names)}
-        effects = monitor.look(Look(blocks, blocks / horizon), pairs)
+    for look in looks_of(horizon, first):
+        blocks = look.blocks
+        pairs = {name: list(ratios[:blocks, place]) for place, name in enumerate(names)}
+        effects = monitor.look(look, pairs)
         if any(effect.differs for effect in effects):
             break
     return blocks, effects
+
+
+def calibrated(
+    noise: Callable[[int], NDArray[np.float64]], effect: float, seed: int
+) -> tuple[int, list[ArmEffect]]:
+    """A whole sweep of one arm: eight A/A pairs, the horizon that they plan, then looks.
+
+    `noise` gives so many log ratios of equal programs. Blocks used, and the last look.
+    """
+    known = spread(noise(8))
+    horizon = planned_horizon(known, 8, 0.03, 0.05)
+    ratios = noise(horizon)[:, np.newaxis] + math.log1p(effect)
+    return sequential_run(ratios, seed, (known or 0.0) * math.sqrt(2), FIRST_LOOK)

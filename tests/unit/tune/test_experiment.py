@@ -57,7 +57,7 @@ def test_clear_gains_and_losses_get_their_verdicts_and_stop_early(tmp_path: Path
 
 
 def test_a_metric_that_is_better_higher_turns_the_sign(tmp_path: Path) -> None:
-    from hakmem_tools.tune.plan import Metric
+    from hakmem_tools.tune.metric import Metric
 
     metric = Metric(name="wall", better="higher", regex="(x)")
     result = conduct(tmp_path, {"base": 0.0, "slower": -0.2}, metric=metric)
@@ -163,7 +163,8 @@ def test_precision_goes_on_until_the_interval_is_as_narrow_as_asked(tmp_path: Pa
 
 
 @settings(
-    deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.integers(1, 40), max_size=6))
 def test_stopping_anywhere_and_going_on_runs_every_trial_exactly_once(

@@ -12,8 +12,11 @@ import pytest
 from hakmem_tools.model.trial import Arm, Phase, Status
 from hakmem_tools.observe.source import TargetGone
 from hakmem_tools.tune.experiment import ExperimentError
-from hakmem_tools.tune.live import LiveRunner, LiveTarget, NotEffective, Reading, run
-from hakmem_tools.tune.plan import Limits, Live, Metric, Plan, PlanError
+from hakmem_tools.tune.keeper import keep
+from hakmem_tools.tune.live import run
+from hakmem_tools.tune.live_target import NotEffective, Reading
+from hakmem_tools.tune.metric import Metric
+from hakmem_tools.tune.plan import Limits, Live, Plan, PlanError
 from hakmem_tools.tune.result import SweepResult
 from hakmem_tools.tune.statistics.monitor import Monitor
 from hakmem_tools.tune.statistics.sequential import Look
@@ -70,8 +73,12 @@ class Process:
     def refusal(self, knobs: Mapping[str, str]) -> str:
         return "" if set(knobs) <= {"K"} else f"{next(iter(knobs))}: no such knob"
 
+    def given(self, knob: str) -> str | None:
+        return self.knobs.get(knob)
+
     def put(self, knob: str, value: str | None) -> None:
         if self.deaf:
+            self.now += 2.0
             raise NotEffective(f"{knob}: the process did not answer; it may be idle")
         self.log.append((knob, value))
         self.knobs[knob] = value
@@ -93,10 +100,7 @@ def plan(blocks: int = 16, **changes: object) -> Plan:
 
 
 def conduct(process: Process, path: Path, plan: Plan) -> SweepResult:
-    def runner(plan: Plan, target: LiveTarget) -> LiveRunner:
-        return LiveRunner(plan, target, clock=lambda: process.now, wait=process.wait)
-
-    return run(plan, path, process, runner=runner)[0]
+    return run(plan, path, process, clock=lambda: process.now, wait=process.wait)[0]
 
 
 def test_an_effect_on_a_wandering_load_is_found_and_the_knob_put_back(tmp_path: Path) -> None:
@@ -134,6 +138,34 @@ def test_a_knob_that_is_not_answered_fails_its_slice(tmp_path: Path) -> None:
         conduct(process, tmp_path / "a.sweep", plan())
     with Store.open(tmp_path / "a.sweep") as store:
         assert {trial.status for trial in store.trials()} == {Status.NOT_EFFECTIVE}
+
+
+def test_what_a_killed_sweep_left_switched_is_put_back_by_its_keeper() -> None:
+    process = Process({None: 0.0})
+    process.knobs.update(K="2", L="2", M="2")
+    lines = ['["K",null]', '["L","1"]', '["M","1"]', '["M"]']
+    keep(lines, process, lambda: process.now)
+    assert process.knobs == {"K": None, "L": "1", "M": "2"}
+
+
+def test_the_keeper_gives_up_a_process_that_never_answers() -> None:
+    process = Process({None: 0.0})
+    process.deaf = True
+    keep(['["K",null]'], process, lambda: process.now)
+    assert 60 <= process.now < 70
+    assert process.log == []
+
+
+def test_a_sweep_taken_up_after_a_kill_knows_what_the_process_had_at_first(tmp_path: Path) -> None:
+    killed = Process({"5": 0.0, "1": 0.0, "2": 0.0})
+    killed.knobs["K"] = "5"  # somebody had set it before
+    killed.dies_at = 12.5
+    with pytest.raises(ExperimentError):
+        conduct(killed, tmp_path / "a.sweep", plan())
+    process = Process({"5": 0.0, "1": 0.0, "2": 0.0})
+    process.knobs["K"] = "2"
+    conduct(process, tmp_path / "a.sweep", plan())
+    assert process.knobs == {"K": "5"}
 
 
 def test_an_unknown_knob_is_refused_before_anything_is_switched(tmp_path: Path) -> None:

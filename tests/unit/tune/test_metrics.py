@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hakmem_tools.model.trial import Arm, Status
-from hakmem_tools.tune.plan import Limits, Live, Metric, Plan, PlanError, check
+from hakmem_tools.tune.metric import Metric, parse_metric
+from hakmem_tools.tune.plan import Limits, Live, Plan, PlanError, check
 from hakmem_tools.tune.report import words
 from hakmem_tools.tune.runner import take_asked
 from hakmem_tools.tune.spec import parse_spec
@@ -20,7 +21,8 @@ def plan(*also: Metric, live: Live | None = None) -> Plan:
 def test_a_counter_of_a_class_that_never_counted_is_zero_but_one_not_read_is_missing() -> None:
     fails = Metric(name="fails", counter="shared_fail[7]")
     others = Metric(name="others", counter="no_such_counter")
-    metrics, missing = {"wall": 1.0, "counters.shared_fail": 0.0}, {}
+    metrics: dict[str, float] = {"wall": 1.0, "counters.shared_fail": 0.0}
+    missing: dict[str, str] = {}
     status, _ = take_asked(plan(fails, others), metrics, missing)
     assert status is Status.OK
     assert metrics["fails"] == 0.0
@@ -45,8 +47,40 @@ def test_a_run_without_its_main_metric_has_failed() -> None:
     assert "above 0" in detail
 
 
+@pytest.mark.parametrize(
+    ("text", "metric"),
+    [
+        ("cpu", Metric(name="cpu")),
+        ("ops=ops: ([0-9]+)", Metric(name="ops", regex="ops: ([0-9]+)", better="higher")),
+        ("json:a.b", Metric(name="a.b", json_path="a.b", better="higher")),
+        ("ops=json:a.b", Metric(name="ops", json_path="a.b", better="higher")),
+        ("f=counter:shared_fail[7]", Metric(name="f", counter="shared_fail[7]")),
+        ("probe:stage_hit", Metric(name="stage_hit", probe="stage_hit")),
+    ],
+)
+def test_a_metric_can_be_written_in_one_word(text: str, metric: Metric) -> None:
+    assert parse_metric(text) == metric
+    assert parse_metric(text, "lower").better == "lower"
+
+
+@pytest.mark.parametrize("text", ["=x(1)", "probe:", "a=counter:"])
+def test_a_metric_that_cannot_be_read_is_one_line(text: str) -> None:
+    with pytest.raises(PlanError, match="metric"):
+        parse_metric(text)
+
+
+def test_a_probe_that_was_not_counted_is_missing_with_the_reason() -> None:
+    hits = Metric(name="hits", probe="stage_hit[7]")
+    metrics, missing = {"wall": 1.0, "probes.stage_hit": 5.0}, dict[str, str]()
+    take_asked(plan(hits), metrics, missing)
+    assert metrics["hits"] == 0.0
+    metrics = {"wall": 1.0}
+    take_asked(plan(hits), metrics, missing)
+    assert missing == {"hits": "metric hits: probe stage_hit[7] was not read"}
+
+
 def test_a_metric_comes_from_one_place_only() -> None:
-    with pytest.raises(PlanError, match="give one of regex, json, counter and ratio"):
+    with pytest.raises(PlanError, match="give one of regex, json, counter, probe, ratio"):
         check(plan(Metric(name="x", regex="(1)", counter="refills")))
     with pytest.raises(PlanError, match="not measured by the runner"):
         check(plan(Metric(name="rss")))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hakmem_tools.model.trial import Arm, Phase
 from hakmem_tools.tune import plan as planning
-from hakmem_tools.tune.plan import Metric, Plan, PlanError
+from hakmem_tools.tune.metric import Metric, check_metric
+from hakmem_tools.tune.plan import Plan, PlanError
 from hakmem_tools.tune.spec import parse_spec
 
 
@@ -104,12 +105,12 @@ def test_arms_that_are_alike_get_numbers_so_that_equal_can_be_compared_with_equa
 
 def test_a_metric_that_the_runner_does_not_measure_needs_a_place_to_come_from() -> None:
     with pytest.raises(PlanError, match="not measured by the runner"):
-        planning.check_metric(Metric(name="ops"))
+        check_metric(Metric(name="ops"))
     with pytest.raises(PlanError, match="parentheses"):
-        planning.check_metric(Metric(name="ops", regex="ops [0-9]+"))
+        check_metric(Metric(name="ops", regex="ops [0-9]+"))
     with pytest.raises(PlanError, match=r"metric\.regex"):
-        planning.check_metric(Metric(name="ops", regex="(["))
-    planning.check_metric(Metric(name="ops", regex="ops ([0-9]+)", better="higher"))
+        check_metric(Metric(name="ops", regex="(["))
+    check_metric(Metric(name="ops", regex="ops ([0-9]+)", better="higher"))
 
 
 GOOD = """

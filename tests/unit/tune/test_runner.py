@@ -15,7 +15,8 @@ import pytest
 from hakmem_tools.model.trial import Arm, Phase, Status, Trial, TrialKey
 from hakmem_tools.tune import perf
 from hakmem_tools.tune.extract import extract
-from hakmem_tools.tune.plan import Limits, Metric, Plan, Server
+from hakmem_tools.tune.metric import Metric
+from hakmem_tools.tune.plan import Limits, Plan, Server
 from hakmem_tools.tune.runner import Runner
 from hakmem_tools.tune.watchdog import Watchdog
 
@@ -198,8 +199,7 @@ OPS = Metric(name="ops", regex="ops (.*)", better="higher")
 @pytest.fixture
 def port() -> int:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        number = probe.getsockname()[1]
-    return number
+        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("ready", ["port", "regex"])

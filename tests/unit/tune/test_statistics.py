@@ -23,11 +23,21 @@ def test_two_pairs_give_no_estimate() -> None:
     assert estimate.paired_estimate([0.1, 0.2], generator()) is None
 
 
-def test_one_wild_pair_in_ten_hardly_moves_the_estimate() -> None:
-    calm = [0.05, 0.051, 0.049, 0.052, 0.048, 0.05, 0.0505, 0.0495, 0.051]
+def test_one_wild_pair_in_twelve_hardly_moves_the_estimate() -> None:
+    calm = [0.05, 0.051, 0.049, 0.052, 0.048, 0.05, 0.0505, 0.0495, 0.051, 0.05, 0.049]
     found = estimate.paired_estimate([*calm, 3.0], generator())
     assert found is not None
     assert found.log_effect == pytest.approx(0.05, abs=0.002)
+
+
+def test_a_few_pairs_that_agree_by_chance_are_not_believed_beyond_what_equal_runs_scatter() -> None:
+    pairs = [0.05, 0.0501, 0.0499]
+    believed = estimate.paired_estimate(pairs, generator())
+    doubted = estimate.paired_estimate(pairs, generator(), deviation=0.04)
+    assert believed is not None
+    assert doubted is not None
+    assert believed.p_value() < 0.001
+    assert doubted.p_value() > 0.04
 
 
 @given(st.lists(finite, min_size=3, max_size=30), finite)

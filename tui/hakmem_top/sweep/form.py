@@ -14,17 +14,8 @@ import msgspec
 
 from hakmem_tools.model.descriptors import Knob
 from hakmem_tools.model.settings import SettingError, parse_value
-from hakmem_tools.tune.plan import (
-    BUILTIN_METRICS,
-    Limits,
-    Metric,
-    Plan,
-    PlanError,
-    check,
-    cross,
-    parse_list,
-    parse_range,
-)
+from hakmem_tools.tune.metric import BUILTIN_METRICS, Metric, check_metric, parse_metric
+from hakmem_tools.tune.plan import Limits, Plan, PlanError, check, cross, parse_list, parse_range
 from hakmem_tools.tune.spec import parse_spec
 
 COMMAND, METRIC, TIME, OTHER = "command", "metric", "time", "variable"
@@ -136,12 +127,9 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _metric(text: str) -> Metric:
-    name, equals, regex = text.partition("=")
-    if equals:
-        return Metric(name=name, regex=regex, better="higher")
-    if name not in BUILTIN_METRICS:
-        raise PlanError(f"metric {name!r}: one of {', '.join(BUILTIN_METRICS)}, or NAME=REGEX")
-    return Metric(name=name)
+    metric = parse_metric(text)
+    check_metric(metric, tuple(BUILTIN_METRICS))
+    return metric
 
 
 def _seconds(text: str) -> float:

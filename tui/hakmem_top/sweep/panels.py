@@ -113,9 +113,11 @@ def _progress(moment: SweepMoment, width: int) -> Line:
 
 def _calibration(result: SweepResult | None) -> Line:
     name = Span(left("A/A", _NAME), "label")
-    if result is None or result.calibration.effect is None:
+    if result is None or (result.calibration.effect is None and not result.blocks):
         return [name, Span("the reference is compared with itself first", "dim")]
     found = result.calibration
+    if found.effect is None:
+        return [name, Span(f"△ {found.reason}: the noise is not known", "warn")]
     low, high = found.interval or (0.0, 0.0)
     spread = "" if found.spread is None else f", one run spreads by {found.spread * 100:.1f}%"
     verdict = "fit to measure" if found.ok else found.reason

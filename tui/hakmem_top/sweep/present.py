@@ -9,17 +9,15 @@ import msgspec
 
 from hakmem_tools.model.trial import Phase, Trial
 from hakmem_tools.tune.plan import Plan
+from hakmem_tools.tune.report import words
 from hakmem_tools.tune.session import State
 from hakmem_tools.tune.verdict import Kind
 from hakmem_top.sweep.desk import SweepMoment
 
-#: Ends of the effects' axis, as fractions: the first that holds every interval.
-REACHES = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0)
-
 #: Verdicts by how much they matter, for sorting.
 ORDER = {Kind.GO: 0, Kind.NO_GO: 1, Kind.NEUTRAL: 2, Kind.INCONCLUSIVE: 3}
 
-WAITS = "no look yet: the first comes after five blocks"
+WAITS = "no look yet: the first comes after three blocks or five"
 
 
 class ArmLine(msgspec.Struct, frozen=True):
@@ -116,17 +114,9 @@ def _label(plan: Plan, number: int, last_word: bool = False) -> str:
 
 
 def reach_of(lines: list[ArmLine]) -> float:
-    """The end of the axis: the first of REACHES that holds three intervals in four.
-
-    One arm far out must not squeeze all others; where it stands is in its figures.
-    """
-    ends = sorted(
-        max(abs(line.low), abs(line.high))
-        for line in lines
-        if line.low is not None and line.high is not None
-    )
-    furthest = ends[(3 * len(ends) - 1) // 4] if ends else 0.0
-    return next((reach for reach in REACHES if reach >= furthest), REACHES[-1])
+    """The end of the axis; where an arm beyond it stands is in its figures."""
+    return words.reach([None if row.low is None or row.high is None else (row.low, row.high)
+                        for row in lines])  # fmt: skip
 
 
 def standing(moment: SweepMoment) -> Standing:
