@@ -122,15 +122,14 @@ def _check_family(
         inside = [setting.knob for setting in settings if setting.knob.startswith("glibc.malloc.")]
         if replaced and inside:
             return f"{inside[0]}: {replaced[0]} replaces glibc's malloc, so it does nothing"
-        return _ignored_by_glibc(settings) or _compare(settings, _glibc(program, env), "glibc")
+        answer = _Answer(_glibc(program, env), "glibc")
+        return _ignored_by_glibc(settings) or _compare(settings, answer)
     library = libraries[family]
     if library is None:
         return f"{settings[0].variable} is set, but neither LD_PRELOAD nor {program} loads {family}"
     if family == "tcmalloc":
         return _check_tcmalloc(settings, env, library)
-    found = _asked(family, env, library)
-    reason = _compare(settings, found.knobs, found.who)
-    return f"{reason} ({found.complaint})" if reason and found.complaint else reason
+    return _compare(settings, _asked(family, env, library))
 
 
 def catalogue(family: str, env: Mapping[str, str], program: str = _HARMLESS) -> dict[str, Knob]:
@@ -214,8 +213,13 @@ def _asked(family: str, env: Mapping[str, str], library: str) -> _Answer:
     return _ASK[family]({**env, "LD_PRELOAD": library})
 
 
-def _compare(settings: list[Setting], knobs: Mapping[str, Knob], who: str) -> str:
+def _compare(settings: list[Setting], answer: _Answer) -> str:
     """The first setting that the allocator does not know or does not have in force, or ''."""
+    reason = _difference(settings, answer.knobs, answer.who)
+    return f"{reason} ({answer.complaint})" if reason and answer.complaint else reason
+
+
+def _difference(settings: list[Setting], knobs: Mapping[str, Knob], who: str) -> str:
     if not knobs:
         return f"{settings[0].variable}: {who} lists no knobs here, so nothing can be read back"
     for setting in settings:

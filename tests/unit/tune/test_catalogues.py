@@ -93,12 +93,12 @@ def test_mimalloc_2_and_3_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> Non
     asked = [catalogues.Setting("mimalloc", "MIMALLOC_PAGE_RESET", "page_reset", "1")]
     size = [catalogues.Setting("mimalloc", "MIMALLOC_ARENA_RESERVE", "arena_reserve", "1GiB")]
     monkeypatch.setattr(loader, "run_quietly", lambda command, env: MIMALLOC_3)
-    knobs, who = catalogues._asked("mimalloc", BASE, "x")
-    assert who == "mimalloc 3.4.3"
-    assert "no longer has page_reset" in catalogues._compare(asked, knobs, who)
-    assert catalogues._compare(size, knobs, who) == ""
+    third = catalogues._asked("mimalloc", BASE, "x")
+    assert third.who == "mimalloc 3.4.3"
+    assert "no longer has page_reset" in catalogues._compare(asked, third)
+    assert catalogues._compare(size, third) == ""
     monkeypatch.setattr(loader, "run_quietly", lambda command, env: MIMALLOC_2)
-    assert catalogues._compare(asked, *catalogues._asked("mimalloc", BASE, "x")) == ""
+    assert catalogues._compare(asked, catalogues._asked("mimalloc", BASE, "x")) == ""
 
 
 def test_tcmalloc_variables_are_known_from_the_library_and_read_back_where_it_can() -> None:
