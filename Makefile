@@ -7,7 +7,10 @@
 .DELETE_ON_ERROR:
 .SECONDARY:
 BUILD := build
-MAKEFLAGS += --no-print-directory --no-builtin-rules -j$(shell nproc)
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+ifeq ($(MAKELEVEL),0) # a make below shares its parent's jobs
+MAKEFLAGS += -j$(shell nproc)
+endif
 
 CC  := gcc
 CXX := g++
@@ -29,6 +32,7 @@ LDFLAGS  := -shared -Wl,-soname,libhakmem.so -Wl,--no-undefined -Wl,-z,relro,-z,
 # libc's (tests/c/names.syms), so that a sanitizer or a debugger keeps its own malloc.
 FLAGS_so      := $(OPT) -fPIC
 FLAGS_minimal := $(FLAGS_so) -DHAK_BENCH_MINIMAL=1
+FLAGS_nolearn := $(FLAGS_so) -DHAK_WITHOUT_LEARNING
 FLAGS_test    := $(OPT)
 SANITIZE      := -O1 -g -fno-omit-frame-pointer
 FLAGS_asan    := $(SANITIZE) -fsanitize=address
@@ -45,17 +49,18 @@ C_FILES       := $(wildcard lib/*/*.c lib/*/*.h tests/*/*.c tests/*/*.h bench/*.
 Q = $(if $(V),,@)
 step = $(if $(V),,@printf '  %-6s %s\n' '$(1)' '$(2)' >&2)
 
-.PHONY: help build demo test test-c test-py lint format trust bench reference clean install-deps \
-        ground FORCE
+.PHONY: help build demo test test-c test-py lint format trust bench learning-cost reference clean \
+        install-deps ground FORCE
 
 help:
 	@printf '%s\n' \
 	  'make build        build/libhakmem.so and .venv/bin/hakmem (BENCH_MINIMAL=1: also build/minimal/)' \
 	  'make demo         a real server under libhakmem, with hakmem-top on it (HEADLESS=1: five JSON lines)' \
 	  'make test         everything: test-c, then test-py' \
-	  'make trust        the C tests under the address, undefined-behaviour and thread sanitizers' \
+	  'make trust        the C tests under three sanitizers, and 200 profiles against known truths' \
 	  'make lint         ruff, mypy, import contracts, line lengths in C (make format: apply)' \
 	  'make bench        the scenarios against the peers' \
+  'make learning-cost  FROZEN and LEARN against learning compiled out, on a quiet machine' \
   'make reference    docs/reference anew, from the tables in the library' \
 	  'make install-deps every package and the environment, nothing else' \
 	  'make clean        remove build/'
@@ -64,14 +69,18 @@ help:
 # One call for the richest group that any goal needs.
 needs = $(filter $(1),$(MAKECMDGOALS))
 GROUP := $(or $(and $(call needs,test test-c test-py trust build/test/% build/asan/% build/ubsan/% build/tsan/%),test),\
-              $(and $(call needs,bench),bench),$(and $(call needs,demo),demo),\
+              $(and $(call needs,bench learning-cost),bench),$(and $(call needs,demo),demo),\
               $(and $(call needs,lint format),lint),build)
 
+# Only these two read HAKMEM_GROUND: a program under libhakmem would be told that it is no knob.
+unexport HAKMEM_GROUND
+GROUND_HOW := $(if $(HAKMEM_GROUND),HAKMEM_GROUND=$(HAKMEM_GROUND))
+
 ground:
-	@scripts/ensure-ground $(GROUP)
+	@$(GROUND_HOW) scripts/ensure-ground $(GROUP)
 
 install-deps:
-	@scripts/ensure-ground test
+	@$(GROUND_HOW) scripts/ensure-ground test
 
 # ---- Compile -------------------------------------------------------------------------------------
 COMPILE = $(CC) $(DIALECT) $(WARNINGS) $(CPPFLAGS) $(FLAGS_$(1))
@@ -106,12 +115,13 @@ build/$(1)/%: tests/c/%.c $$(OBJECTS_$(1)) | ground
 -include $(C_TESTS:%=build/$(1)/%.d)
 endef
 
-$(foreach v,so minimal,$(eval $(call variant,$(v),$(LIB_SOURCES))))
+$(foreach v,so minimal nolearn,$(eval $(call variant,$(v),$(LIB_SOURCES))))
 $(foreach v,test $(SANITIZERS),$(eval $(call variant,$(v),$(TEST_LIB),$(TEST_NAMES)))$(eval $(call c_tests,$(v))))
 
 build/libhakmem.so: $(OBJECTS_so)
 build/minimal/libhakmem.so: $(OBJECTS_minimal)
-build/libhakmem.so build/minimal/libhakmem.so: | ground
+build/nolearn/libhakmem.so: $(OBJECTS_nolearn)
+build/libhakmem.so build/minimal/libhakmem.so build/nolearn/libhakmem.so: | ground
 	@test -n '$^' || { echo 'make: lib/ holds no C sources' >&2; exit 1; }
 	$(call step,LD,$@)
 	@mkdir -p $(@D)
@@ -131,6 +141,10 @@ demo: ground build
 bench: ground build build/minimal/libhakmem.so $(WORKLOADS)
 	@.venv/bin/hakmem bench $(ARGS)
 
+# What learning costs (decision 004): it needs a quiet machine. ARGS='--rounds 5 --rows json'
+learning-cost: ground build build/nolearn/libhakmem.so $(WORKLOADS)
+	@.venv/bin/python bench/learning_cost.py $(ARGS)
+
 # ---- Test -----------------------------------------------------------------------------------------
 # As many at a time as there are processors, four at most; tests/conftest.py keeps those together
 # that must not meet. ARGS='-n 0 tests/...' runs them in one process.
@@ -149,8 +163,10 @@ test-c: $(C_TESTS:%=build/test/%)
 test-py: build ground $(WORKLOADS)
 	@$(PYTEST) $(ARGS)
 
-trust: $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
-	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; exit $$status
+trust: build ground $(foreach s,$(SANITIZERS),$(C_TESTS:%=build/$(s)/%))
+	@status=0; for s in $(SANITIZERS); do scripts/run-c-tests build/$$s $(C_TESTS) || status=1; done; \
+	.venv/bin/python -m bench.trust.accuracy || status=1; \
+	exit $$status
 
 lint: ground
 	@status=0; \

@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -144,13 +144,19 @@ def descendant(parent: int, name: str) -> int | None:
     return None
 
 
-def started(arm: Arm, command: list[str], directory: Path, **more: object) -> tuple[
-    subprocess.Popen[bytes], int
-]:  # fmt: skip
+def started(
+    arm: Arm,
+    command: list[str],
+    directory: Path,
+    *,
+    variables: Mapping[str, str] | None = None,
+    **more: object,
+) -> tuple[subprocess.Popen[bytes], int]:
     """The process that we started, and the pid of the target in it."""
     if arm.watcher == "heaptrack":
         command = ["heaptrack", "-o", str(directory / "heaptrack"), *command]
-    process = subprocess.Popen(command, env=environment(arm), **more)  # type: ignore[call-overload]
+    variables = environment(arm) if variables is None else variables
+    process = subprocess.Popen(command, env=variables, **more)  # type: ignore[call-overload]
     if arm.watcher != "heaptrack":
         return process, process.pid
     name = os.path.basename(os.path.realpath(shutil.which(command[3]) or command[3]))
@@ -265,7 +271,8 @@ def measure(
         )
 
 
-def usable(arms: tuple[Arm, ...]) -> list[Arm]:
+def usable(arms: tuple[Arm, ...] = ARMS) -> list[Arm]:
+    """Those whose tool is installed; the others are said to be left out."""
     tools = {"heaptrack": "heaptrack", "memleak": "memleak-bpfcc"}
     for arm in arms:
         tool = tools.get(arm.watcher)

@@ -12,8 +12,15 @@ WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -pthread \
 WORKLOAD_SOURCES := $(wildcard bench/workloads/*.c)
 WORKLOADS := $(WORKLOAD_SOURCES:bench/workloads/%.c=$(BUILD)/bench/%)
 
+FLOOR := $(BUILD)/bench/libfloor.so
+
 .PHONY: workloads
-workloads: $(WORKLOADS)
+workloads: $(WORKLOADS) $(FLOOR)
+
+$(FLOOR): bench/floor.c bench/workloads.mk
+	@mkdir -p $(@D)
+	$(WORKLOAD_CC) -std=gnu11 -O2 -g -Wall -Wextra -Wshadow -Werror -fno-builtin -fPIC -shared \
+		-ftls-model=initial-exec -o $@ $<
 
 $(WORKLOADS): $(BUILD)/bench/%: bench/workloads/%.c bench/workloads/workload.h bench/workloads.mk
 	@mkdir -p $(@D)

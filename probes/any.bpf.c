@@ -79,10 +79,16 @@ HAK_INLINE int hak_is_own_code(uint64_t address)
     return 0;
 }
 
-/* A call that asks for `bytes`. Returns 1 unless its return is of interest. */
-HAK_INLINE int hak_any_call(struct pt_regs *ctx, uint32_t tid, uint64_t bytes, uint64_t out)
+/* What a call asks for; `out` is where the function stores its result, 0: it returns it. */
+struct hak_ask {
+    uint64_t bytes;
+    uint64_t out;
+};
+
+/* Returns 1 unless the call's return is of interest. */
+HAK_INLINE int hak_any_call(struct pt_regs *ctx, uint32_t tid, const struct hak_ask *ask)
 {
-    uint64_t site = 0;
+    uint64_t site = 0, bytes = ask->bytes;
     struct hak_caller *caller = callers.lookup(&tid);
     hak_see(HAK_SEEN_CALLS);
     if (!caller) {
@@ -104,8 +110,8 @@ HAK_INLINE int hak_any_call(struct pt_regs *ctx, uint32_t tid, uint64_t bytes, u
         return 1;
     caller->bytes = bytes;
     caller->weight = hak_weight_of(bytes);
-    caller->stack = hak_keep_stack(ctx, tid, site);
-    caller->out = out;
+    caller->stack = hak_keep_stack(ctx, ctx, tid, site);
+    caller->out = ask->out;
     caller->pending = 1;
     return 0;
 }
@@ -131,25 +137,34 @@ HAK_INLINE int hak_any_return(struct pt_regs *ctx, uint32_t tid)
     return 0;
 }
 
-HAK_INLINE int hak_any_calloc(struct pt_regs *ctx, uint32_t tid, uint64_t count, uint64_t size)
+/* One for each kind of function: 1 if it asks for memory, and then for how much. */
+
+HAK_INLINE int hak_asks(struct hak_ask *ask, uint64_t bytes, uint64_t out)
 {
-    if (count >> 32 || size >> 32)
-        return 1; /* 4 GiB of either: it may overflow */
-    return hak_any_call(ctx, tid, count * size, 0);
+    ask->bytes = bytes;
+    ask->out = out;
+    return 1;
 }
 
-HAK_INLINE int hak_any_realloc(struct pt_regs *ctx, uint32_t tid, uint64_t before, uint64_t bytes)
+HAK_INLINE int hak_asks_calloc(struct hak_ask *ask, uint64_t count, uint64_t size)
+{
+    if (count >> 32 || size >> 32)
+        return 0; /* 4 GiB of either: it may overflow */
+    return hak_asks(ask, count * size, 0);
+}
+
+HAK_INLINE int hak_asks_realloc(struct hak_ask *ask, uint64_t before, uint64_t bytes)
 {
     if (before)
         hak_count_free(before, 0);
-    return hak_any_call(ctx, tid, bytes, 0);
+    return hak_asks(ask, bytes, 0);
 }
 
-HAK_INLINE int hak_any_free(uint64_t address)
+HAK_INLINE int hak_frees(uint64_t address)
 {
     if (address)
         hak_count_free(address, 0);
-    return 1;
+    return 0;
 }
 
 /* In a session, one program runs at the entry and, if it returned 0 there, at the return. */

@@ -26,7 +26,7 @@ int on_fault(struct bpf_raw_tracepoint_args *ctx)
         key.stack = block->key.stack;
         key.size_class = block->key.size_class;
     } else {
-        key.stack = hak_keep_stack(ctx, hit.tid, 0);
+        key.stack = hak_keep_stack(ctx, NULL, hit.tid, 0);
     }
     hak_count_cause(&key, times, (uint64_t)times * HAK_PAGE_BYTES, 0);
     return 0;

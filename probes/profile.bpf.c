@@ -86,12 +86,94 @@ HAK_INLINE uint64_t hak_mix(uint64_t hash, uint64_t word)
     return hash ^ hash >> 29;
 }
 
-/* Walks the user stack and keeps it, once for all that are equal from the site on.
- * Returns its key; 0: there was no room. */
-HAK_INLINE uint64_t hak_keep_stack(void *ctx, uint32_t tid, uint64_t site)
+/* The program's own code, and all of its libraries: told by those who read the maps. */
+BPF_ARRAY(code, struct hak_code, 2);
+BPF_TABLE("lru_hash", u32, struct hak_copy, copies, 256);
+BPF_ARRAY(no_copy, struct hak_copy, 1);
+
+/* Fewer frames than this behind the site: a caller keeps no frame pointer, more likely than not. */
+#define HAK_FEW_FRAMES 3
+#define HAK_PIECE_WORDS 64
+
+/* Keeps a value as it is: without that, the compiler would put branches into the loops below,
+ * and the verifier, which follows each way through a loop by itself, would give up. Counts and
+ * sums are kept in memory for the same reason. */
+#define HAK_OPAQUE(value) asm volatile("" : "+r"(value))
+
+/* 1 if a number, below 2^63, is less than another. */
+HAK_INLINE uint64_t hak_is_less(uint64_t one, uint64_t other)
+{
+    uint64_t less = (one - other) >> 63;
+    HAK_OPAQUE(less);
+    return less;
+}
+
+/* 1 if a word, whatever it is, lies in a part of the address space. */
+HAK_INLINE uint64_t hak_lies_in(uint64_t word, uint64_t start, uint64_t bytes)
+{
+    uint64_t outside = ((word - start) | (start + bytes - 1 - word)) >> 63;
+    HAK_OPAQUE(outside);
+    return outside ^ 1;
+}
+
+/* Copies the top of a stack, as far as there is one. */
+HAK_INLINE void hak_copy_stack(struct hak_copy *copy, uint64_t sp)
+{
+    copy->bytes = 0;
+    copy->goes_on = 1;
+    for (int i = 0; i < HAK_COPY_WORDS / HAK_PIECE_WORDS; i++) {
+        void *piece = (void *)(sp + i * HAK_PIECE_WORDS * 8);
+        long error = bpf_probe_read_user(&copy->words[i * HAK_PIECE_WORDS],
+                                         HAK_PIECE_WORDS * 8, piece);
+        HAK_OPAQUE(error);
+        copy->goes_on &= ((uint64_t)error >> 63) ^ 1;
+        copy->bytes += copy->goes_on * HAK_PIECE_WORDS * 8;
+    }
+}
+
+/* Keeps the words of a stack that its frames can be found by; returns the hash of those that may
+ * be return addresses, 0 without any. The copy ends where the stack does, or is long enough. */
+HAK_INLINE uint64_t hak_keep_words(struct pt_regs *regs, uint32_t tid, struct hak_stack *walk)
+{
+    int zero = 0, one = 1;
+    uint64_t sp = regs->sp;
+    struct hak_code *program = code.lookup(&zero), *libraries = code.lookup(&one);
+    struct hak_copy *copy, *empty = no_copy.lookup(&zero);
+    if (!program || !libraries || !empty || libraries->bytes == 0)
+        return 0;
+    copy = copies.lookup_or_try_init(&tid, empty);
+    if (!copy)
+        return 0;
+    hak_see(HAK_SEEN_COPIES);
+    hak_copy_stack(copy, sp);
+    walk->ip = regs->ip;
+    walk->sp = sp;
+    walk->bp = regs->bp;
+    walk->stack_bytes = 0;
+    walk->words = 0;
+    copy->hash = 0;
+    for (uint32_t i = 0; i < HAK_COPY_WORDS; i++) {
+        uint64_t word = copy->words[i], hash = copy->hash, count = walk->words;
+        uint64_t is_code = hak_lies_in(word, program->start, program->bytes) |
+                           hak_lies_in(word, libraries->start, libraries->bytes);
+        uint64_t is_kept = is_code | hak_lies_in(word, sp, HAK_COPY_WORDS * 8);
+        is_kept &= hak_is_less(i * 8, copy->bytes) & hak_is_less(count, HAK_STACK_FRAMES - 1);
+        walk->frames[count & (HAK_STACK_FRAMES - 1)] = word;
+        walk->at[count & (HAK_STACK_FRAMES - 1)] = i * 8;
+        walk->words = count + is_kept;
+        is_code = -(is_code & is_kept);
+        HAK_OPAQUE(is_code);
+        copy->hash = hash ^ ((hak_mix(hash + i, word) ^ hash) & is_code);
+    }
+    return copy->hash;
+}
+
+/* Walks the user stack and keeps it, once for all that are equal from the site on. `regs` are
+ * the program's where it stands at a probe. Returns its key; 0: there was no room. */
+HAK_INLINE uint64_t hak_keep_stack(void *ctx, struct pt_regs *regs, uint32_t tid, uint64_t site)
 {
     int zero = 0;
-    uint64_t whole = 0x51ed270b7a4f1c33ULL, from_site = 0, key;
+    uint64_t words = 0, key;
     struct hak_stack *walk, *empty = no_walk.lookup(&zero);
     if (!empty)
         return 0;
@@ -99,18 +181,29 @@ HAK_INLINE uint64_t hak_keep_stack(void *ctx, uint32_t tid, uint64_t site)
     if (!walk)
         goto lost;
     walk->site = site;
+    walk->words = 0;
+    walk->whole = 0x51ed270b7a4f1c33ULL;
+    walk->from_site = 0;
     walk->stack_bytes = bpf_get_stack(ctx, walk->frames, sizeof walk->frames, BPF_F_USER_STACK);
     for (int i = 0; i < HAK_STACK_FRAMES; i++) {
         if (i * 8 >= walk->stack_bytes)
             break;
         uint64_t frame = walk->frames[i];
-        whole = hak_mix(whole, frame);
-        if (from_site)
-            from_site = hak_mix(from_site, frame);
+        walk->whole = hak_mix(walk->whole, frame);
+        if (walk->from_site)
+            walk->from_site = hak_mix(walk->from_site, frame);
         else if (frame == site)
-            from_site = hak_mix(0x2545f4914f6cdd1dULL, frame);
+            walk->from_site = hak_mix(0x2545f4914f6cdd1dULL, frame);
+        if (walk->from_site || site == 0)
+            walk->words++;
     }
-    key = hak_mix(from_site ? from_site : whole, site) | 1;
+    if (regs && walk->words <= HAK_FEW_FRAMES)
+        words = hak_keep_words(regs, tid, walk);
+    else
+        walk->words = 0;
+    if (!words)
+        words = walk->from_site ? walk->from_site : walk->whole;
+    key = hak_mix(words, site) | 1;
     if (stacks.lookup(&key) || stacks.insert(&key, walk) == 0 || stacks.lookup(&key))
         return key;
 lost:

@@ -1,9 +1,9 @@
 /*
  * profile.h - the records of a call-site profile that BPF programs keep and Python reads.
  *
- * Plain structs of 4- and 8-byte fields without gaps: clang compiles these bytes into the
+ * Plain structs of 2-, 4- and 8-byte fields without gaps: clang compiles these bytes into the
  * programs, and cffi reads the same bytes in Python. The generator sets HAK_STACK_FRAMES,
- * the deepest stack that is kept, before this text.
+ * the deepest stack that is kept (a power of two), and HAK_COPY_WORDS before this text.
  */
 
 /* What sampled blocks are counted by. A number that is not known is ~0. */
@@ -38,12 +38,31 @@ struct hak_live {
 };
 
 /* A user stack as the kernel walked it, innermost first; `site` is the return address in the
- * program that the allocator told, 0 if it told none. */
+ * program that the allocator told, 0 if it told none. Where the walk broke off soon, `words` of
+ * the stack itself are in `frames` instead: addresses of code and of the stack, and `at`, how
+ * far above `sp` each one lies. */
 struct hak_stack {
     uint64_t site;
     int32_t stack_bytes; /* of `frames`; negative: an errno */
-    uint32_t unused;
+    uint32_t words;
+    uint64_t ip, sp, bp;
+    uint64_t whole, from_site; /* hashes of all frames, and of those from the site on */
     uint64_t frames[HAK_STACK_FRAMES];
+    uint16_t at[HAK_STACK_FRAMES];
+};
+
+/* A part of the address space that holds code. */
+struct hak_code {
+    uint64_t start;
+    uint64_t bytes;
+};
+
+/* The top of a stack. */
+struct hak_copy {
+    uint64_t bytes;
+    uint64_t goes_on;
+    uint64_t hash; /* of the words that may be return addresses */
+    uint64_t words[HAK_COPY_WORDS];
 };
 
 /* What a stack made the kernel do. */
@@ -75,5 +94,6 @@ enum hak_seen {
     HAK_SEEN_CALLS,   /* hits at the entries of an allocator without probes */
     HAK_SEEN_FAULTS,  /* page faults, each one */
     HAK_SEEN_OTHERS,  /* hits that tell of something else */
+    HAK_SEEN_COPIES,  /* stacks that were looked through word by word */
     HAK_SEEN_KINDS
 };

@@ -20,8 +20,9 @@ from hakmem_tools.native.header import LIBRARY_NAME, LibraryNotFound, find_libra
 
 OURS = "hakmem"
 MINIMAL = "hakmem-minimal"  # built with BENCH_MINIMAL=1
+FLOOR = "floor"  # bench/floor.c: what the workload alone takes
 DEFAULT_PEERS = ("glibc", "mimalloc", "jemalloc", "tcmalloc", OURS)
-KNOWN_PEERS = (*DEFAULT_PEERS, MINIMAL)
+KNOWN_PEERS = (*DEFAULT_PEERS, MINIMAL, FLOOR)
 PROJECT = Path(__file__).resolve().parents[2]
 
 _DEBIAN = {  # peer: file name, package
@@ -34,6 +35,7 @@ _HOW_TO_GET = {
     "tcmalloc": "apt-get install libtcmalloc-minimal4",
     OURS: "make build",
     MINIMAL: "make build BENCH_MINIMAL=1",
+    FLOOR: "make workloads",
 }
 
 
@@ -46,8 +48,8 @@ class Peer(msgspec.Struct, frozen=True):
 
     @property
     def ours(self) -> bool:
-        """Whether this is a build of hakmem, and so never the best peer."""
-        return self.name == OURS or self.name.startswith(f"{OURS}-")
+        """Whether this is a build of hakmem or the floor, and so never the best peer."""
+        return self.name in (OURS, FLOOR) or self.name.startswith(f"{OURS}-")
 
     def describe(self) -> dict[str, str | None]:
         """What a result keeps of it: no path of the machine, but the library's fingerprint."""
@@ -98,10 +100,16 @@ def _find(name: str) -> Peer | None:
     return None if library is None else Peer(name, str(library), _hakmem_version())
 
 
+_BUILT = {  # besides the library itself
+    MINIMAL: Path("minimal", LIBRARY_NAME),
+    FLOOR: Path("bench", "libfloor.so"),
+}
+
+
 def _own_library(name: str) -> Path | None:
-    if name == MINIMAL:
-        minimal = PROJECT / "build" / "minimal" / LIBRARY_NAME
-        return minimal if minimal.is_file() else None
+    if name in _BUILT:
+        library = PROJECT / "build" / _BUILT[name]
+        return library if library.is_file() else None
     try:
         return find_library().resolve()
     except LibraryNotFound:

@@ -96,6 +96,9 @@ ROWS: tuple[Row, ...] = (
         count=8_000),
     Row(name="pair64", program="pair", count_flag="pairs", count=60_000_000),
     Row(name="thread_churn_2", program="thread_churn", threads=2, count_flag="lives", count=5_000),
+    Row(name="bursts", program="bursts", count_flag="bursts", count=20_000),
+    Row(name="big", program="big", count_flag="buffers", count=1_000),
+    Row(name="aligned", program="aligned", count_flag="steps", count=6_000_000),
     Row(name="c7_4", program="c7", threads=4, count_flag="waves", count=1_000),
 )  # fmt: skip
 

@@ -29,6 +29,7 @@ ROUNDS, QUICK_ROUNDS = 10, 5
 @click.option("--quick", is_flag=True, help="A tenth of the work, five rounds: for a look.")
 @click.option("--no-aa", is_flag=True, help="Leave out the A/A stage.")
 @click.option("--callgrind", is_flag=True, help="Count instructions instead of time.")
+@click.option("--sites", is_flag=True, help="Score the inferred purpose of labelled call sites.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON lines.")
 @click.option(
     "-o", "outputs", multiple=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
@@ -41,7 +42,8 @@ ROUNDS, QUICK_ROUNDS = 10, 5
 )  # fmt: skip
 def command(
     row_list: str | None, peer_list: str, rounds: int | None, quick: bool, no_aa: bool,
-    callgrind: bool, as_json: bool, outputs: tuple[Path, ...], force: bool, programs: Path,
+    callgrind: bool, sites: bool, as_json: bool, outputs: tuple[Path, ...], force: bool,
+    programs: Path,
 ) -> int:  # fmt: skip
     """Run the workloads under each allocator, interleaved, and compare time and memory.
 
@@ -49,6 +51,10 @@ def command(
     """
     from hakmem_tools.bench import export, machine, results, session, table
 
+    if callgrind and (row_list or rounds or quick or no_aa):
+        raise click.UsageError("--callgrind counts rows of its own, once: leave out what is timed")
+    if sites:
+        return _score_sites(programs, as_json)
     rows = _chosen_rows(row_list, quick, programs)
     peers, missing = _chosen_peers(peer_list)
     _check_outputs(outputs, force, callgrind, export.FORMATS)
@@ -117,4 +123,26 @@ def _count(peers: Sequence[Peer], programs: Path, as_json: bool) -> int:
         click.echo(line)
     if any(count.failure is not None for count in counts):
         return INCONCLUSIVE
+    return DONE
+
+
+def _score_sites(programs: Path, as_json: bool) -> int:
+    from hakmem_tools.bench import site_score
+    from hakmem_tools.cli.output import print_json, print_line
+    from hakmem_tools.model.site_score import confusion_lines, confusion_record
+
+    if not (programs / site_score.PROGRAM).is_file():
+        raise Failure(f"{programs / site_score.PROGRAM}: not built; run `make workloads`")
+    peers, _ = _chosen_peers("hakmem")
+    assert peers[0].library is not None
+    for mode in site_score.MODES:
+        try:
+            scores = site_score.score_sites(peers[0].library, programs, mode)
+        except site_score.SiteScoreError as error:
+            raise Failure(str(error)) from None
+        for way, score in scores.items():
+            if as_json:
+                print_json({"record": "sites", "mode": mode, "way": way, **confusion_record(score)})
+            else:
+                print_line("\n".join(confusion_lines(f"mode {mode}, {way}", score)))
     return DONE

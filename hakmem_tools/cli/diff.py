@@ -12,6 +12,7 @@ from hakmem_tools.cli.output import human_bytes, table
 from hakmem_tools.cli.sink import Sink
 
 if TYPE_CHECKING:
+    from hakmem_tools.model.profile import Profile
     from hakmem_tools.model.profile_diff import Change
 
 _VIEWS = ("live", "cumulative", "leaks", "temporary", "freed")
@@ -56,14 +57,28 @@ def command(
                 sink.json(change_record(view, by, change))
             sink.json(asked(lambda: diff_summary(*profiles, view, told)))
         else:
-            for line in _lines(found, view, top):
+            for name, profile in zip((before, after), profiles, strict=True):
+                sink.line(_side(str(name), profile, view))
+            for line in ["", *_lines(found, view, top)]:
                 sink.line(line)
         sink.flush()
     if not as_json:
-        for name, profile in zip((before, after), profiles, strict=True):
-            tell([f"{name}: {count} samples ({why})" for why, count in profile.lost.items()])
         tell(dict.fromkeys(told))
     return DONE
+
+
+def _side(name: str, profile: Profile, view: str) -> str:
+    """What one of the two holds, and how far it can be trusted."""
+    from hakmem_tools.cli.profile_text import interval_text
+    from hakmem_tools.model.plain_text import plain
+    from hakmem_tools.model.profile_trust import quality, trust_text
+    from hakmem_tools.model.profile_views import total
+
+    about, whole = quality(profile, view), total(profile, view)
+    return plain(
+        f"{name}: {view} {human_bytes(round(whole.value))} (95 %: {interval_text(whole)}), from "
+        f"{about.samples} samples; {trust_text(about)}"
+    )
 
 
 def _lines(found: list[Change], view: str, top: int) -> list[str]:

@@ -7,6 +7,7 @@ missing, 126 and 127 as a shell, 130 on Ctrl-C.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -34,6 +35,8 @@ class Failure(Exception):
 def say(message: str) -> None:
     """One line to the person at the terminal, on stderr."""
     line = " ".join(message.split("\n"))
+    if sys.stderr is None:
+        return
     with contextlib.suppress(OSError):  # nobody listens
         print(f"hakmem: {line}", file=sys.stderr, flush=True)
 
@@ -72,6 +75,21 @@ def _usage_message(error: click.UsageError) -> str:
     return f"{message}; `{path} --help` shows what is allowed"
 
 
+def _prepare_streams() -> None:
+    """Keeps the numbers of closed standard streams from our own files, until an exec.
+
+    And prints what a terminal of another character set cannot show in another way.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _on_terminate(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)  # through every `finally`, so that probes are detached
 
@@ -81,9 +99,11 @@ def run_guarded(command: Callable[[], object], *, show_traceback: bool = False) 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _on_terminate)
+    _prepare_streams()
     try:
         result = command()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return result if isinstance(result, int) and not isinstance(result, bool) else DONE
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else DONE
@@ -95,6 +115,9 @@ def run_guarded(command: Callable[[], object], *, show_traceback: bool = False) 
         # The reader has left. Python's own flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE
     except click.UsageError as error:
         say(_usage_message(error))
         return USAGE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hakmem_tools.cli.errors import DONE, MISSING, Failure
+from hakmem_tools.cli.errors import DONE, MISSING, Failure, say
 from hakmem_tools.cli.sink import Sink
 
 _FORMATS = ("html", "collapsed", "speedscope", "pprof", "json", "csv")
@@ -45,6 +45,8 @@ def command(
 ) -> int:
     """Convert the profile in FILE: a flame graph page, or a file for another tool."""
     from hakmem_tools.cli.profile_file import asked, moment, name_stacks, open_profile, tell
+    from hakmem_tools.model.plain_text import plain
+    from hakmem_tools.model.profile_trust import quality, truncation_advice, trust_text
     from hakmem_tools.observe.export import exporter
     from hakmem_tools.observe.export.pprof import NoProtobuf
 
@@ -61,7 +63,9 @@ def command(
             raise Failure(f"{file}: does not fit into {form}: {error}") from None
         sink.raw(data)
         sink.flush()
-    tell((*profile.missing, *missing))
+    about = quality(profile, view, during)
+    say(f"{file}: {plain(trust_text(about))}")
+    tell((*profile.missing, *truncation_advice(profile, about), *missing))
     return DONE
 
 

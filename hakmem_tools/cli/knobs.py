@@ -103,6 +103,8 @@ def _with_value(record: dict[str, Any], setting: KnobSetting) -> dict[str, Any]:
         "value": setting.value,
         "source": setting.source,
         "refused": setting.refused,
+        "learned": setting.learned,
+        "pinned": setting.pinned,
     }
 
 
@@ -133,7 +135,8 @@ def _text(records: list[dict[str, Any]], effective: bool) -> list[str]:
 
 
 def _source(record: dict[str, Any]) -> str:
-    return f"{record['source']}{' (the given value was refused)' if record['refused'] else ''}"
+    notes = {"refused": " (the given value was refused)", "learned": " (by the learner)"}
+    return "".join((str(record["source"]), *(notes[key] for key in notes if record[key])))
 
 
 def _allowed(record: dict[str, Any]) -> str:

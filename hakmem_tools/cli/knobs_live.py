@@ -8,6 +8,7 @@ import click
 
 from hakmem_tools.cli.errors import DONE, INCONCLUSIVE, say
 from hakmem_tools.cli.output import print_json, print_line
+from hakmem_tools.cli.target_options import positive
 
 if TYPE_CHECKING:
     from hakmem_tools.observe.live_knobs import Applied
@@ -30,6 +31,7 @@ def set_command(assignments: tuple[str, ...], pid: int, wait: float, as_json: bo
     from hakmem_tools.observe.counters import CountersSource
     from hakmem_tools.observe.live_knobs import set_knob
 
+    positive("--wait", wait)
     with CountersSource(pid) as source:
         for assignment in assignments:  # all are understood, or none is sent
             parse_setting(source.descriptors, assignment)
@@ -49,6 +51,7 @@ def reset_command(names: tuple[str, ...], pid: int, wait: float, as_json: bool) 
     from hakmem_tools.observe.counters import CountersSource
     from hakmem_tools.observe.live_knobs import reset_knobs
 
+    positive("--wait", wait)
     with CountersSource(pid) as source:
         codes = [
             _show(reset_knobs(source, name, wait_s=wait), as_json) for name in names or (None,)

@@ -4,24 +4,56 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
 
 import msgspec
 
+from hakmem_tools.cli.errors import Failure
 from hakmem_tools.model.snapshot import SCHEMA_VERSION
 
 _encoder = msgspec.json.Encoder()
 
 
+def json_line(record: Mapping[str, object]) -> bytes:
+    """A record as one JSON line, with its schema_version first.
+
+    Bytes of names that are no UTF-8 become question marks.
+    """
+    whole = {"schema_version": SCHEMA_VERSION, **record}
+    try:
+        return _encoder.encode(whole) + b"\n"
+    except UnicodeEncodeError:  # a path or a command line may hold any byte
+        return _encoder.encode(_readable(whole)) + b"\n"
+
+
+def _readable(value: object) -> object:
+    """The same value, with text that can be encoded."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_readable(name): _readable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return _readable(msgspec.to_builtins(value))
+    return value
+
+
+def _stdout() -> TextIO:
+    if sys.stdout is None:
+        raise Failure("stdout is closed; to drop what is printed use >/dev/null")
+    return sys.stdout
+
+
 def print_json(record: Mapping[str, object]) -> None:
-    """One JSON line, with its schema_version first, written at once."""
-    line = _encoder.encode({"schema_version": SCHEMA_VERSION, **record})
-    sys.stdout.buffer.write(line + b"\n")
+    """One JSON line, written at once."""
+    _stdout().buffer.write(json_line(record))
     sys.stdout.buffer.flush()
 
 
 def print_line(text: str = "") -> None:
     """One line of text, written at once."""
-    sys.stdout.write(text + "\n")
+    _stdout().write(text + "\n")
     sys.stdout.flush()
 
 

@@ -12,11 +12,11 @@ from hakmem_tools.cli.errors import DONE, say
 from hakmem_tools.cli.interrupt import asked_to_stop
 from hakmem_tools.cli.output import human_bytes, print_json
 from hakmem_tools.cli.profile_target import (
-    check_path,
     check_sample_bytes,
     open_profiled,
     record_profile,
 )
+from hakmem_tools.cli.sink import check_path
 from hakmem_tools.cli.target_options import CONTEXT, TargetSpec, positive, target_options
 
 if TYPE_CHECKING:

@@ -66,8 +66,9 @@ def command(
 def _print_json(profile: Profile, view: str, by: str, top: int, during: Moment, sink: Sink) -> None:
     """Stacks with all their figures; another view or grouping gives its own rows."""
     from hakmem_tools.cli.profile_file import asked, name_stacks
+    from hakmem_tools.model.profile_join import joins
     from hakmem_tools.model.profile_lines import row_record, stack_records, summary_record
-    from hakmem_tools.model.profile_views import rows
+    from hakmem_tools.model.profile_views import STACK_GROUPS, Grouping, rows
 
     missing = name_stacks(profile)
     if (view, by) == ("live", "stack"):
@@ -75,10 +76,13 @@ def _print_json(profile: Profile, view: str, by: str, top: int, during: Moment, 
     elif view == "lifetimes":
         records = [
             {"view": view, "log2_ns": age, "bytes": round(a.weighted), "samples": a.samples}
-            for age, a in profile.lifetimes(during).items()
+            for age, a in asked(lambda: profile.lifetimes(during)).items()
         ]
     else:
-        records = [row_record(view, by, r) for r in asked(lambda: rows(profile, view, by, during))]
+        grouping = Grouping(profile, by)
+        joined = joins(profile, during, grouping.of_stack) if by in STACK_GROUPS else {}
+        made = asked(lambda: rows(profile, view, by, during))
+        records = [row_record(view, by, row, joined.get(row.group)) for row in made]
     for record in records[: top or None] if (view, by) != ("live", "stack") else records:
         sink.json(record)
     sink.json(asked(lambda: summary_record(profile, during, missing)))
@@ -89,21 +93,22 @@ def _print_text(
 ) -> None:
     from hakmem_tools.cli.profile_file import asked, name_stacks, tell
     from hakmem_tools.cli.profile_text import lifetime_lines, view_lines
+    from hakmem_tools.model.profile_trust import quality, truncation_advice
     from hakmem_tools.model.profile_views import rows
 
-    top, depth = limits
     missing: tuple[str, ...] = ()
     if view == "lifetimes":
-        lines = lifetime_lines(profile, during)
+        lines = asked(lambda: lifetime_lines(profile, during))
     else:
         if by == "stack":  # only what is shown needs names
-            shown = asked(lambda: rows(profile, view, by, during))[: top or None]
+            shown = asked(lambda: rows(profile, view, by, during))[: limits[0] or None]
             missing = name_stacks(profile, [r.group for r in shown if isinstance(r.group, int)])
         elif by in ("site", "function", "module"):
             missing = name_stacks(profile)
         made = asked(lambda: rows(profile, view, by, during))
-        lines = view_lines(profile, view, made, top, depth, during)
+        lines = view_lines(profile, view, by, made, limits, during)
     for line in lines:
         sink.line(line)
     sink.flush()
-    tell((*profile.missing, *missing))
+    about = asked(lambda: quality(profile, "freed" if view == "lifetimes" else view, during))
+    tell((*profile.missing, *truncation_advice(profile, about), *missing))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from hakmem_tools.cli.errors import Failure, say
-from hakmem_tools.cli.target_options import OpenTarget, TargetSpec, open_target
+from hakmem_tools.cli.errors import Failure
+from hakmem_tools.cli.target_options import OpenTarget, TargetSpec, ending_with_us, open_target
 
 if TYPE_CHECKING:
     from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
@@ -34,15 +34,6 @@ def check_sample_bytes(request: ProfileRequest) -> None:
         )
 
 
-def check_path(path: str, force: bool) -> None:
-    """Raises Failure for a file that exists (unless forced) or cannot be written."""
-    if os.path.exists(path) and not force:
-        raise Failure(f"-o {path}: the file exists; --force overwrites it")
-    directory = os.path.dirname(os.path.abspath(path))
-    if os.path.isdir(path) or not os.access(directory, os.W_OK | os.X_OK):
-        raise Failure(f"-o {path}: no file can be written there")
-
-
 @contextmanager
 def open_profiled(target: TargetSpec, request: ProfileRequest) -> Iterator[OpenTarget]:
     """The target: with our library and knobs, or as it is."""
@@ -59,24 +50,16 @@ def open_profiled(target: TargetSpec, request: ProfileRequest) -> Iterator[OpenT
 
 @contextmanager
 def _started_as_it_is(target: TargetSpec) -> Iterator[OpenTarget]:
-    """A program with the allocator that it brings along; it ends with us, save on Ctrl-C."""
+    """A program with the allocator that it brings along."""
     from hakmem_tools.observe.target import launch
 
     if target.mode is not None or target.settings or target.lib is not None:
         raise click.UsageError("--mode, --set and --lib are for libhakmem, not --allocator any")
-    launched = launch(target.command, os.environ, redirect={1: sys.stderr.fileno()}, hold=True)
-    try:
-        yield OpenTarget(launched.pid, launched)
-    except KeyboardInterrupt:
-        if launched.poll() is None:
-            say(f"{launched.command} (pid {launched.pid}) goes on")
-        raise
-    except BaseException:
-        launched.end()
-        raise
-    if launched.poll() is None:
-        launched.end()
-        say(f"{launched.command} (pid {launched.pid}) ended, since this command started it")
+    stdout_to_stderr = {1: sys.stderr.fileno()}
+    with ending_with_us(
+        launch(target.command, os.environ, redirect=stdout_to_stderr, hold=True)
+    ) as opened:
+        yield opened
 
 
 def record_profile(
@@ -101,7 +84,7 @@ def record_profile(
         header = source.header
         if opened.launched is not None and (request.allocator, request.way) == ("hakmem", "bpf"):
             opened.launched.release()
-            header = complete_started(source, ended, _PAGE_PATIENCE_S)
+            header = complete_started(source, ended, _PAGE_PATIENCE_S, request.budget)
         with Recorder(source, file, header, overwrite=force) as recorder:
             return recorder.run(ended=ended, stopped=stopped, seconds=seconds, interval_s=interval)
 

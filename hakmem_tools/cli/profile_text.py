@@ -9,11 +9,13 @@ from hakmem_tools.model.plain_text import plain
 from hakmem_tools.model.profile import Moment, Profile
 from hakmem_tools.model.profile_estimate import Estimate
 from hakmem_tools.model.profile_join import join_text, joins
+from hakmem_tools.model.profile_trust import quality, trust_text
 from hakmem_tools.model.profile_views import (
+    STACK_GROUPS,
+    Grouping,
     Row,
     asking_frames,
     place_text,
-    quality,
     total,
 )
 
@@ -30,23 +32,25 @@ def heading(profile: Profile, view: str, during: Moment) -> list[str]:
     header = profile.header
     seconds = (profile.end_ns - profile.start_ns) / 1e9
     about, whole = quality(profile, view, during), total(profile, view, during)
-    lost = ", ".join(f"{plain(reason)}: {count}" for reason, count in about.lost.items())
-    share = about.truncated_share
     return [
         f"{plain(header.command)} (process {header.pid}), {plain(header.allocator)}, "
         f"{seconds:.1f} s, from {header.source}",
         f"{view} {human_bytes(round(whole.value))} (95 %: {interval_text(whole)}), from "
         f"{about.samples} samples, one in {human_bytes(header.sample_bytes)}; a site that is not "
         f"listed has at most {human_bytes(round(about.unseen_bytes))}",
-        f"lost samples: {about.lost_total}{f' ({lost})' if lost else ''}; truncated stacks: "
-        + ("unknown" if share is None else f"{share:.1%} of the bytes"),
+        plain(trust_text(about)),
     ]
 
 
 def view_lines(
-    profile: Profile, view: str, rows: Sequence[Row], top: int, depth: int, during: Moment
-) -> list[str]:
-    """The lines of a view: a table, each stack's frames below its row."""
+    profile: Profile, view: str, by: str, rows: Sequence[Row], limits: tuple[int, int],
+    during: Moment,
+) -> list[str]:  # fmt: skip
+    """The lines of a view: a table; what a row caused and its stack's frames below it.
+
+    `limits`: how many rows, and how many frames of each.
+    """
+    top, depth = limits
     lines = [*heading(profile, view, during), ""]
     if not rows:
         return [*lines, f"no samples in view {view}"]
@@ -63,10 +67,10 @@ def view_lines(
     ]
     head, *made = table(("bytes", "share", "95 % interval", "samples", "where"), cells)
     lines.append(head)
-    joined = joins(profile, during) if any(row.frames for row in shown) else {}
+    joined = joins(profile, during, Grouping(profile, by).of_stack) if by in STACK_GROUPS else {}
     for row, line in zip(shown, made, strict=True):
         lines.append(line)
-        join = joined.get(row.group) if isinstance(row.group, int) and row.frames else None
+        join = joined.get(row.group)
         lines += [f"{'':8}[{plain(join_text(join))}]"] if join and join_text(join) else []
         lines += stack_lines(row, depth)
     if len(rows) > len(shown):

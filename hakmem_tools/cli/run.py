@@ -27,6 +27,6 @@ def command(
 
     count = next((i for i, word in enumerate(words) if not _ASSIGNMENT.match(word)), len(words))
     program = words[count + 1 :] if words[count : count + 1] == ("--",) else words[count:]
-    if not program:
+    if not program or not program[0]:
         raise Failure("no program to run: hakmem run [NAME=VALUE...] -- COMMAND")
     execute(program, start_environment(mode, (*settings, *words[:count]), lib))

@@ -7,10 +7,17 @@ import sys
 from collections.abc import Mapping
 from typing import BinaryIO
 
-import msgspec
-
 from hakmem_tools.cli.errors import Failure
-from hakmem_tools.model.snapshot import SCHEMA_VERSION
+from hakmem_tools.cli.output import json_line
+
+
+def check_path(path: str, force: bool) -> None:
+    """Raises Failure for a file that exists (unless forced) or cannot be written."""
+    if os.path.exists(path) and not force:
+        raise Failure(f"-o {path}: the file exists; --force overwrites it")
+    directory = os.path.dirname(os.path.abspath(path))
+    if os.path.isdir(path) or not os.access(directory, os.W_OK | os.X_OK):
+        raise Failure(f"-o {path}: no file can be written there")
 
 
 class Sink:
@@ -21,16 +28,11 @@ class Sink:
 
     def __init__(self, path: str | None, force: bool) -> None:
         """Raises Failure at once for a file that exists (unless forced) or a bad directory."""
-        self._encoder = msgspec.json.Encoder()
         self._path, self._mode = path, "wb" if force else "xb"
         self._file: BinaryIO | None = None
         if path is None:
             return
-        if os.path.exists(path) and not force:
-            raise Failure(f"-o {path}: the file exists; --force overwrites it")
-        directory = os.path.dirname(os.path.abspath(path))
-        if os.path.isdir(path) or not os.access(directory, os.W_OK | os.X_OK):
-            raise Failure(f"-o {path}: no file can be written there")
+        check_path(path, force)
 
     @property
     def _out(self) -> BinaryIO:
@@ -46,7 +48,7 @@ class Sink:
 
     def json(self, record: Mapping[str, object]) -> None:
         """One JSON line, with its schema_version first."""
-        self._out.write(self._encoder.encode({"schema_version": SCHEMA_VERSION, **record}) + b"\n")
+        self._out.write(json_line(record))
 
     def line(self, text: str) -> None:
         """One line of text."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hakmem_tools.observe.source import Source
 
 _MOST = 365 * 86400
+_LEAST = 0.001
 CONTEXT = {"allow_interspersed_args": False}
 
 
@@ -106,6 +107,8 @@ def _with_target(function: Callable[..., Any], *, required: bool) -> Callable[..
 def _check(spec: TargetSpec, required: bool) -> None:
     if spec.pid is not None and spec.command:
         raise click.UsageError("give -p PID or -- COMMAND, not both")
+    if spec.command and not spec.command[0]:
+        raise click.UsageError("the command after -- is an empty word")
     if required and not spec:
         raise click.UsageError("no target: give -p PID or -- COMMAND")
     if spec.pid is not None and spec.pid < 1:
@@ -146,7 +149,13 @@ def open_target(
         return
     environment = start_environment(spec.mode, spec.settings, spec.lib)
     redirect = {1: sys.stderr.fileno()} if redirect is None else redirect
-    launched = launch(spec.command, environment, redirect=redirect, hold=hold)
+    with ending_with_us(launch(spec.command, environment, redirect=redirect, hold=hold)) as opened:
+        yield opened
+
+
+@contextmanager
+def ending_with_us(launched: Any) -> Iterator[OpenTarget]:
+    """A program that this command started: it ends with it, save on Ctrl-C."""
     try:
         yield OpenTarget(launched.pid, launched)
     except KeyboardInterrupt:
@@ -179,6 +188,8 @@ def opened_source(target: OpenTarget, want: Wanted = "auto") -> Source:
 
 
 def positive(name: str, value: float) -> None:
-    """Raises Failure unless 0 < value <= a year of seconds (or so many turns)."""
+    """Raises Failure unless a millisecond <= value <= a year of seconds (or so many turns)."""
     if not 0 < value <= _MOST:
         raise Failure(f"{name} {value:g}: must be more than 0 and at most {_MOST}")
+    if value < _LEAST:
+        raise Failure(f"{name} {value:g}: must be at least {_LEAST:g}")

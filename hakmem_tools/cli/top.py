@@ -6,6 +6,7 @@ The UI is found through the entry point group `hakmem.tui`, so that these tools 
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -104,9 +105,12 @@ def _show(target: TargetSpec, interval_s: float, want: Wanted) -> int:
         run = found[0].load()
     except ImportError as error:
         raise Failure(f"{_NO_UI} ({error})", MISSING) from None
+    _check_terminal()  # before a program is started that would have to end again
     # A program that we start must not share the screen and the keys with the UI.
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    with open_target(target, redirect=dict.fromkeys((0, 1, 2), nowhere)) as opened:
+    with (
+        open(os.devnull, "rb+", buffering=0) as nowhere,
+        open_target(target, redirect=dict.fromkeys((0, 1, 2), nowhere.fileno())) as opened,
+    ):
         code = run(
             make_source=lambda: opened_source(opened, want),
             interval_s=interval_s,
@@ -115,6 +119,13 @@ def _show(target: TargetSpec, interval_s: float, want: Wanted) -> int:
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         return int(code)
+
+
+def _check_terminal() -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None or not stream.isatty():
+            raise Failure(f"{name} is no terminal; use `hakmem top --headless` for scripts")
 
 
 def _title(target: TargetSpec, opened: OpenTarget) -> str:

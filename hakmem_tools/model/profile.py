@@ -201,6 +201,7 @@ class Profile:
         if view == "freed":
             return _by_key(amounts(self._within(self._freed, during)))
         if view == "temporary":
+            self._check_ages()
             limit = TEMPORARY_AGE if min_age is None else min_age
             return _by_key(amounts(self._within(self._freed, during), range(limit)))
         if view == "leaks":
@@ -251,7 +252,11 @@ class Profile:
         return found
 
     def lifetimes(self, during: Moment = WHOLE) -> dict[int, Amount]:
-        """Of the blocks freed within the moment: log2 of their life in nanoseconds -> Amount."""
+        """Of the blocks freed within the moment: log2 of their life in nanoseconds -> Amount.
+
+        Raises NoSuchView where ages are not recorded.
+        """
+        self._check_ages()
         found: dict[int, Amount] = {}
         within = self._within(self._freed, during)
         for identity, amount in amounts(within, by_age=True).items():
@@ -284,6 +289,10 @@ class Profile:
         """What happened within a moment: all up to its end, less all before it."""
         first, last = self._span(during)
         return [(1, rows.up_to(last)), (-1, rows.up_to(first))] if first < last else []
+
+    def _check_ages(self) -> None:
+        if self.header.source == "counters":
+            raise NoSuchView("the counters page's table of sites keeps no ages of blocks")
 
     def _live_rows(self, during: Moment) -> Rows:
         for tick in reversed(self.ticks):

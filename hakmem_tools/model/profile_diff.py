@@ -15,7 +15,8 @@ from hakmem_tools.model.profile import Profile
 from hakmem_tools.model.profile_estimate import Amount, Estimate, difference
 from hakmem_tools.model.profile_lines import estimate_fields, frame_record
 from hakmem_tools.model.profile_records import CallFrame, Key
-from hakmem_tools.model.profile_views import Grouping, place_text, quality, total
+from hakmem_tools.model.profile_trust import quality
+from hakmem_tools.model.profile_views import Grouping, place_text, total
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -92,6 +93,7 @@ def diff_summary(
             "command": profile.header.command,
             "samples": about.samples,
             "lost": about.lost_total,
+            "lost_samples": about.lost,
             "truncated_share": about.truncated_share,
             **estimate_fields(view, total(profile, view)),
         }

@@ -1,15 +1,24 @@
 """The join that only we can make: how a call stack's allocations were served, and what they caused.
 
-By stack: shares of the paths that served (front, a stage, legacy, mmap), size classes, threads,
-and the page faults and madvise calls of the stack. Pure.
+By stack, or by what stacks share: shares of the paths that served (front, a stage, legacy, mmap),
+size classes, and the page faults (counted) and madvise calls (timed, too). Pure.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import msgspec
 
 from hakmem_tools.model.profile import WHOLE, Moment, Profile
 from hakmem_tools.model.profile_records import CAUSES, Key
+
+_G = TypeVar("_G", bound=Hashable)
+
+
+def _same(stack: int) -> Any:
+    return stack
 
 
 class Effect(msgspec.Struct, frozen=True):
@@ -21,19 +30,21 @@ class Effect(msgspec.Struct, frozen=True):
 
 
 class Join(msgspec.Struct, frozen=True):
-    """One stack: estimated bytes by path and by class, and effects by their word."""
+    """One stack or site: estimated bytes by path and by class, and effects by their word."""
 
     paths: dict[str, float]
     classes: dict[int, float]
     effects: dict[str, Effect]
 
 
-def joins(profile: Profile, during: Moment = WHOLE) -> dict[int, Join]:
-    """Stack -> its join; stacks without samples or effects are left out."""
-    found: dict[int, Join] = {}
+def joins(
+    profile: Profile, during: Moment = WHOLE, group: Callable[[int], _G] = _same
+) -> dict[_G, Join]:
+    """What `group` says of a stack -> its join; those without samples or effects are left out."""
+    found: dict[_G, Join] = {}
 
     def of(stack: int) -> Join:
-        return found.setdefault(stack, Join({}, {}, {}))
+        return found.setdefault(group(stack), Join({}, {}, {}))
 
     def by(key: Key) -> tuple[int, int | None, int | None]:
         return key.stack, key.size_class, key.path
@@ -70,13 +81,23 @@ def join_text(join: Join) -> str:
         more = f" and {len(ranked_classes) - 4} more" if len(ranked_classes) > 4 else ""
         parts.append(f"class {shown}{more}")
     if join.effects:
-        effects = (_effect_text(word, effect) for word, effect in join.effects.items())
-        parts.append("caused " + ", ".join(effects))
+        parts.append(f"caused {effects_text(join.effects)}")
     return "; ".join(parts)
+
+
+def effects_text(effects: dict[str, Effect]) -> str:
+    """20 page faults, 3 madvise calls (1.5 ms): those who are timed say how long they took."""
+    return ", ".join(_effect_text(word, effect) for word, effect in effects.items())
+
+
+def all_effects(profile: Profile, during: Moment = WHOLE) -> dict[str, Effect]:
+    """What all stacks together made the kernel do."""
+    whole = joins(profile, during, lambda _: 0).get(0)
+    return {} if whole is None else whole.effects
 
 
 def _effect_text(word: str, effect: Effect) -> str:
     noun = {"page_fault": "page fault"}.get(word, f"{word} call")
     plural = "" if effect.count == 1 else "s"
-    took = f" ({effect.duration_ns / 1e6:.1f} ms)" if effect.duration_ns else ""
+    took = f" ({effect.duration_ns / 1e6:.3g} ms)" if effect.duration_ns else ""
     return f"{effect.count} {noun}{plural}{took}"

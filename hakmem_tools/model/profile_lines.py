@@ -10,9 +10,10 @@ from typing import Any
 
 from hakmem_tools.model.profile import WHOLE, Moment, Profile
 from hakmem_tools.model.profile_estimate import Amount, Estimate, unseen_bytes
-from hakmem_tools.model.profile_join import Join, joins
+from hakmem_tools.model.profile_join import Effect, Join, all_effects, joins
 from hakmem_tools.model.profile_records import CallFrame, Key
-from hakmem_tools.model.profile_views import Row, amounts_by_stack, quality, total
+from hakmem_tools.model.profile_trust import quality, truncation_advice
+from hakmem_tools.model.profile_views import Row, amounts_by_stack, total
 
 _VIEWS = ("live", "cumulative", "freed", "temporary", "leaks")
 
@@ -43,7 +44,7 @@ def estimate_fields(name: str, estimate: Estimate | None) -> dict[str, Any]:
 def stack_records(profile: Profile, during: Moment = WHOLE) -> list[dict[str, Any]]:
     """A record for each stack with samples, those with most live bytes first."""
     of_view = amounts_by_stack(profile, _VIEWS, during)
-    joined = joins(profile, during)
+    joined: dict[int, Join] = joins(profile, during)
     details = _details(profile, during)
     stacks = dict.fromkeys(stack for amounts in of_view.values() for stack in amounts)
     stacks.update(dict.fromkeys(joined))
@@ -69,7 +70,7 @@ def stack_records(profile: Profile, during: Moment = WHOLE) -> list[dict[str, An
             **estimate_fields("leak", estimate("leaks", stack_id)),
             "truncated": stack is None or stack.truncated,
             "served": details.get(stack_id, []),
-            **_effect_fields(joined.get(stack_id)),
+            **_effect_fields(_effects(joined.get(stack_id))),
             "pid": profile.header.pid,
         }
 
@@ -77,8 +78,8 @@ def stack_records(profile: Profile, during: Moment = WHOLE) -> list[dict[str, An
     return sorted(made, key=lambda r: (-(r["live_bytes"] or 0), -(r["total_bytes"] or 0)))
 
 
-def row_record(view: str, by: str, row: Row) -> dict[str, Any]:
-    """One row of a grouped view."""
+def row_record(view: str, by: str, row: Row, join: Join | None = None) -> dict[str, Any]:
+    """One row of a grouped view; with what it made the kernel do, where that is known of it."""
     return {
         "view": view,
         "by": by,
@@ -90,6 +91,7 @@ def row_record(view: str, by: str, row: Row) -> dict[str, Any]:
         "share": row.share,
         "truncated": row.truncated,
         "frames": [frame_record(frame) for frame in row.frames],
+        **_effect_fields(_effects(join)),
     }
 
 
@@ -111,10 +113,12 @@ def summary_record(
         "lost": about.lost_total,
         "lost_samples": about.lost,
         "truncated_share": about.truncated_share,
+        "truncated_in": about.broken_off,
+        **_effect_fields(all_effects(profile, during)),
         "unseen_bytes": round(about.unseen_bytes),
         "confidence": 0.95,
         "overhead_ns": profile.end.overhead_ns if profile.end else None,
-        "missing": [*profile.missing, *missing],
+        "missing": [*profile.missing, *truncation_advice(profile, about), *missing],
     }
     # Shaped as a stack without bytes, so that a reader of stacks may go on over it.
     return {
@@ -129,9 +133,12 @@ def summary_record(
     }
 
 
-def _effect_fields(join: Join | None) -> dict[str, Any]:
-    """What a stack made the kernel do: counts, bytes and nanoseconds by its word."""
-    effects = {} if join is None else join.effects
+def _effects(join: Join | None) -> dict[str, Effect]:
+    return {} if join is None else join.effects
+
+
+def _effect_fields(effects: dict[str, Effect]) -> dict[str, Any]:
+    """What a stack or site made the kernel do: counts, bytes and nanoseconds by its word."""
     return {
         "caused": {word: effect.count for word, effect in effects.items()},
         "caused_bytes": {word: e.size_bytes for word, e in effects.items() if e.size_bytes},

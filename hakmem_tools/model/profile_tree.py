@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from hakmem_tools.model.profile import Profile
 from hakmem_tools.model.profile_estimate import Amount
 from hakmem_tools.model.profile_records import CallFrame
-from hakmem_tools.model.profile_views import asking_frames
+from hakmem_tools.model.profile_views import site_frames
 
 
 class Node:
@@ -54,13 +54,14 @@ def call_tree(
     """The tree of some stacks' amounts (stack id -> Amount), as amounts_by_stack() gives them.
 
     `inverted`: the allocating function is at the root's side. `by_line`: two lines of one
-    function are two nodes.
+    function are two nodes. `hide_allocator`: a stack ends at its site, so that what a standard
+    library does for its caller is the caller's.
     """
     root = Node(None)
     for stack_id, amount in amounts.items():
         frames = profile.stack_frames(stack_id)
         if hide_allocator:
-            frames = asking_frames(frames)
+            frames = site_frames(frames)
         stack = profile.stacks.get(stack_id)
         truncated = stack is None or stack.truncated
         _add(root, frames if inverted else reversed(frames), amount, truncated, by_line)

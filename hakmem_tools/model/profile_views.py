@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 import msgspec
 
 from hakmem_tools.model.profile import WHOLE, Moment, NoSuchView, Profile
-from hakmem_tools.model.profile_estimate import Amount, Estimate, unseen_bytes
+from hakmem_tools.model.profile_estimate import Amount, Estimate
 from hakmem_tools.model.profile_records import CallFrame, Key, bucket_start
 
 #: What rows may be grouped by, and how that is said.
@@ -24,11 +24,18 @@ GROUPS = {
     "class": "the allocator's size class, by the path that served",
     "size": "the size, four steps to a doubling",
 }
+#: Those that a stack alone decides: what it made the kernel do is known of them.
+STACK_GROUPS = ("stack", "site", "function", "module")
 _ALLOCATORS = ("libhakmem", "libjemalloc", "libmimalloc", "libtcmalloc")
 _ALLOCATING = frozenset(
     (
         *("malloc", "calloc", "realloc", "reallocarray", "memalign", "aligned_alloc", "valloc"),
         *("posix_memalign", "pvalloc", "operator new", "operator new[]", "strdup", "strndup"),
+        # Wrappers that whole programs call in malloc's place: what matters is who called them.
+        *("zmalloc", "zcalloc", "zrealloc", "ztrymalloc", "ztrycalloc", "ztryrealloc", "zstrdup"),
+        *("zmalloc_usable", "zcalloc_usable", "zrealloc_usable", "ztrymalloc_usable"),
+        *("xmalloc", "xcalloc", "xrealloc", "xstrdup", "g_malloc", "g_malloc0", "g_realloc"),
+        *("PyMem_RawMalloc", "PyMem_Malloc", "PyObject_Malloc", "_PyMem_RawMalloc"),
         *("__rust_alloc", "__rust_realloc", "__rust_alloc_zeroed", "__libc_malloc", "_int_malloc"),
     )
 )
@@ -44,19 +51,6 @@ class Row(msgspec.Struct, frozen=True):
     frames: tuple[CallFrame, ...] = ()
     truncated: bool = False
     group: Hashable = None
-
-
-class Quality(msgspec.Struct, frozen=True):
-    """How much of a profile can be trusted; shown with every view."""
-
-    samples: int
-    lost: dict[str, int]
-    truncated_share: float | None  # of the view's bytes; None without samples
-    unseen_bytes: float  # what a site without a sample has at most (95 %)
-
-    @property
-    def lost_total(self) -> int:
-        return sum(self.lost.values())
 
 
 def is_allocator(frame: CallFrame) -> bool:
@@ -75,13 +69,18 @@ def asking_frames(frames: tuple[CallFrame, ...]) -> tuple[CallFrame, ...]:
     return frames
 
 
-def site_frame(frames: tuple[CallFrame, ...]) -> CallFrame | None:
-    """The frame to name an allocation by: the first outside of allocator and standard library."""
+def site_frames(frames: tuple[CallFrame, ...]) -> tuple[CallFrame, ...]:
+    """The frames from the first outside of allocator and standard library on."""
     asking = asking_frames(frames)
-    for frame in asking:
+    for index, frame in enumerate(asking):
         if not (frame.function or "").startswith(_PLUMBING):
-            return frame
-    return asking[0] if asking else None
+            return asking[index:]
+    return asking
+
+
+def site_frame(frames: tuple[CallFrame, ...]) -> CallFrame | None:
+    """The frame to name an allocation by; None for a stack without frames."""
+    return next(iter(site_frames(frames)), None)
 
 
 def place_text(frame: CallFrame) -> str:
@@ -115,9 +114,15 @@ class Grouping:
                 return key.size_class, key.path
             case "size":
                 return key.bucket
-        if key.stack not in self._of_stack:
-            self._of_stack[key.stack] = self._site(key.stack)
-        return self._of_stack[key.stack]
+        return self.of_stack(key.stack)
+
+    def of_stack(self, stack: int) -> Hashable:
+        """The same by the stack alone; of use where `by` is one of STACK_GROUPS."""
+        if self._by == "stack":
+            return stack
+        if stack not in self._of_stack:
+            self._of_stack[stack] = self._site(stack)
+        return self._of_stack[stack]
 
     def _site(self, stack: int) -> Hashable:
         frame = site_frame(self._profile.stack_frames(stack))
@@ -188,25 +193,6 @@ def total(profile: Profile, view: str, during: Moment = WHOLE) -> Estimate:
     if view == "growth":
         return profile.growth(lambda _: 0, during).get(0) or Amount().estimate()
     return profile.group(view, lambda _: 0, during).get(0, Amount()).estimate()
-
-
-def quality(profile: Profile, view: str, during: Moment = WHOLE) -> Quality:
-    """How many samples a view rests on, and how much of it is lost or truncated."""
-    about = "live" if view == "growth" else view
-
-    def is_truncated(key: Key) -> bool:
-        stack = profile.stacks.get(key.stack)
-        return stack is None or stack.truncated
-
-    grouped = profile.group(about, is_truncated, during)
-    bytes_of = {truncated: amount.weighted for truncated, amount in grouped.items()}
-    whole = sum(bytes_of.values())
-    return Quality(
-        samples=sum(amount.samples for amount in grouped.values()),
-        lost=profile.lost,
-        truncated_share=bytes_of.get(True, 0.0) / whole if whole else None,
-        unseen_bytes=unseen_bytes(profile.header.sample_bytes),
-    )
 
 
 def amounts_by_stack(

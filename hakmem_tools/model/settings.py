@@ -15,8 +15,10 @@ import msgspec
 from hakmem_tools.model.descriptors import Descriptors, Knob
 
 _SUFFIX = {"": 0, "K": 10, "M": 20, "G": 30}
-_INTEGER = re.compile(r"(-?)(0[xX][0-9a-fA-F]+|\d+)([kKmMgG]?)")
-_FLOAT = re.compile(r"-?(\d+\.?\d*|\.\d+)")
+_INTEGER = re.compile(r"(-?)(0[xX][0-9a-fA-F]+|[0-9]+)([kKmMgG]?)")
+_FLOAT = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_MOST_DIGITS = 40  # above any range; Python refuses to convert more than some thousands
+_MOST_SHOWN = 60  # characters of what was given, as the library does
 _BOOLS = {"0": 0, "off": 0, "no": 0, "false": 0, "1": 1, "on": 1, "yes": 1, "true": 1}
 
 
@@ -65,7 +67,7 @@ def find_knob(descriptors: Descriptors, name: str) -> tuple[Knob, int | None]:
             matches, index = _match(pattern, name, knob.count)
             if matches:
                 return knob, index
-    raise SettingError(f"{name}: no such knob{_nearest(descriptors, name)}")
+    raise SettingError(f"{shown(name)}: no such knob{_nearest(descriptors, shown(name))}")
 
 
 def _nearest(descriptors: Descriptors, name: str) -> str:
@@ -104,7 +106,9 @@ def _number(knob: Knob, text: str) -> float | None:
     if match is None:
         return None
     sign, digits, suffix = match.groups()
-    number = int(digits, 16 if digits[:2] in ("0x", "0X") else 10) << _SUFFIX[suffix.upper()]
+    base = 16 if digits[:2] in ("0x", "0X") else 10
+    counting = digits.removeprefix("0x").removeprefix("0X").lstrip("0")[:_MOST_DIGITS] or "0"
+    number = int(counting, base) << _SUFFIX[suffix.upper()]
     return -number if sign else number
 
 
@@ -118,17 +122,23 @@ def _parse_opposite(knob: Knob, text: str) -> float:
     return knob.choices.index("off") if yes else knob.default
 
 
+def shown(text: str) -> str:
+    """What somebody has given, as a message shows it: on one line, and not without end."""
+    cut = f"{text[:_MOST_SHOWN]}..." if len(text) > _MOST_SHOWN else text
+    return "".join(letter if letter.isprintable() else "?" for letter in cut)
+
+
 def parse_setting(descriptors: Descriptors, assignment: str) -> Setting:
     """NAME=VALUE as a checked setting. Raises SettingError."""
     name, equals, text = assignment.partition("=")
     if not equals:
-        raise SettingError(f"{assignment}: expected NAME=VALUE")
+        raise SettingError(f"{shown(assignment)}: expected NAME=VALUE")
     knob, index = find_knob(descriptors, name)
     try:
         opposite = name in knob.opposites
         number = _parse_opposite(knob, text) if opposite else parse_value(knob, text)
     except SettingError as error:
-        raise SettingError(f"{assignment}: {error}") from None
+        raise SettingError(f"{name}={shown(text)}: {error}") from None
     table_name = knob.name if index is None else f"{knob.name}_{index}"
     env = knob.env_name(index) if name == table_name else name
     return Setting(knob=knob, index=index, number=number, env=env, text=text)

@@ -29,7 +29,8 @@ class Library:
             self._lib: Any = self._ffi.dlopen(str(path))
             self.version = self._text("hak_version")
         except OSError as error:
-            raise LibraryNotFound(f"{path} does not load: {error}") from None
+            reason = str(error).split("  Additionally")[0].rstrip(".")  # what cffi looked for else
+            raise LibraryNotFound(f"{path} does not load: {reason}") from None
         except AttributeError:
             raise LibraryNotFound(f"{path} is no libhakmem.so: it has no hak_version()") from None
 

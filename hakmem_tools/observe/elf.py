@@ -120,6 +120,16 @@ class ElfFile:
                 return int(mapping.start - mapping.offset - segment["p_vaddr"] + start)
         return mapping.start - mapping.offset
 
+    def unwind_index(self) -> tuple[int, int] | None:
+        """Address and bytes of the index of call frame information; None without one."""
+
+        def find() -> tuple[int, int] | None:
+            for segment in self._elf.iter_segments("PT_GNU_EH_FRAME"):
+                return int(segment["p_vaddr"]), int(segment["p_filesz"])
+            return None
+
+        return self._guarded(find)
+
     def symbol_tables(self) -> list[tuple[bytes, bytes]]:
         """Entries and names of each symbol table, as they lie in the file. Raises ElfError."""
         return self._guarded(lambda: list(self._symbol_tables()))

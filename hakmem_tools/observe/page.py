@@ -83,6 +83,7 @@ class KnobSetting(msgspec.Struct, frozen=True):
     """What one knob value of a process is and where it came from.
 
     `refused` says that the given value was out of range or not understood, and was replaced.
+    `learned` says that the value in force is the learner's; its source is live.
     """
 
     knob: Knob
@@ -90,6 +91,12 @@ class KnobSetting(msgspec.Struct, frozen=True):
     value: KnobValue
     source: str
     refused: bool
+    learned: bool = False
+
+    @property
+    def pinned(self) -> bool:
+        """Whether somebody has set it, so that the learner leaves it alone."""
+        return self.source in ("env", "live") and not self.learned
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -215,6 +222,7 @@ def read_knobs(
                 value=knob.value_from_bits(row["value"]),
                 source=KNOB_SOURCES[source] if source < len(KNOB_SOURCES) else str(source),
                 refused=bool(row["flags"] & 1),
+                learned=bool(row["flags"] & 2),
             )
         )
     return tuple(settings)

@@ -16,9 +16,9 @@ from hakmem_tools.model.descriptors import Descriptors
 from hakmem_tools.model.profile_records import PROFILE_SCHEMA_VERSION, Header
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.proc import Process
+from hakmem_tools.observe.sampling_distance import distance_when_heard
 from hakmem_tools.observe.source import SourceUnavailable, TargetError, TargetGone
 
-_SAMPLE_BYTES = "sample_bytes"
 #: Where nobody has said anything else.
 DEFAULT_SAMPLE_BYTES = 512 << 10
 
@@ -50,10 +50,7 @@ def complete_header(header: Header, page: CountersSource, *, needs_samples: bool
 
     Raises SourceUnavailable when the process samples nothing and samples are needed.
     """
-    sample_bytes = header.sample_bytes
-    for setting in page.knobs():
-        if setting.knob.name == _SAMPLE_BYTES:
-            sample_bytes = int(setting.value)
+    sample_bytes = distance_when_heard(page)
     if sample_bytes == 0 and needs_samples:
         raise SourceUnavailable(
             f"process {header.pid} samples no allocations (HAKMEM_SAMPLE_BYTES=0, as in mode "

@@ -13,11 +13,12 @@ a file; a live view adds them to a Profile of its own (model/profile.py):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from hakmem_tools.model.profile_records import End, Header, Record
+from hakmem_tools.observe.counters import CountersSource
 
 
 class ProfileRequest(msgspec.Struct, frozen=True):
@@ -64,3 +65,11 @@ class ProfileSource(Protocol):
 
     def close(self) -> None:
         """Detaches everything; may be called twice."""
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A source that can lower its costs by the target's live knobs, once its page is there."""
+
+    def keep_pace(self, page: CountersSource, budget: float) -> None:
+        """From now on takes no more than this share of the target's time; takes the page over."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from hakmem_tools.model.profile_records import (
 )
 from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.profile_header import complete_header, describe_process
-from hakmem_tools.observe.profile_source import ProfileRequest, ProfileSource
+from hakmem_tools.observe.profile_source import Paced, ProfileRequest, ProfileSource
 from hakmem_tools.observe.recording import ProfileWriter
 from hakmem_tools.observe.site_profile import SiteProfile
 from hakmem_tools.observe.source import SourceUnavailable, TargetError, TargetGone
@@ -86,10 +86,13 @@ def _bpf() -> Any:
         raise SourceUnavailable(f"{error.name} is not installed") from None
 
 
-def complete_started(source: ProfileSource, ended: Callable[[], bool], patience_s: float) -> Header:
+def complete_started(
+    source: ProfileSource, ended: Callable[[], bool], patience_s: float, budget: float
+) -> Header:
     """The header, with what the page of a program tells that has just been released.
 
-    A program that ends or shows no page in time is described without.
+    From then on, listening keeps within its share. A program that ends or shows no page in time
+    is described without.
     """
     deadline = time.monotonic() + patience_s
     fresh = describe_process(
@@ -97,14 +100,24 @@ def complete_started(source: ProfileSource, ended: Callable[[], bool], patience_
     )
     header = msgspec.structs.replace(fresh, start_ns=source.header.start_ns)
     while True:
-        with suppress(TargetError, TargetGone), CountersSource(header.pid) as page:
-            return complete_header(header, page)
+        with suppress(TargetError, TargetGone):
+            return _of_page(header, source, CountersSource(header.pid), budget)
         if ended() or time.monotonic() >= deadline:
             break
         time.sleep(0.002)
     return msgspec.structs.replace(
         header, missing=(*header.missing, "size classes and paths: no counters page was seen")
     )
+
+
+def _of_page(header: Header, source: ProfileSource, page: CountersSource, budget: float) -> Header:
+    with ExitStack() as stack:
+        stack.push(page)
+        completed = complete_header(header, page)
+        if isinstance(source, Paced):
+            stack.pop_all()
+            source.keep_pace(page, budget)
+        return completed
 
 
 class Recorder:

@@ -1,9 +1,10 @@
-"""Sets how far apart a process samples while somebody listens, and takes it back afterwards.
+"""Sets how far apart a process samples while somebody listens.
 
 A program that asks for 20 GiB a second is sampled 40 thousand times a second at the usual
-distance, and each sample that is heard costs 3 microseconds. So the distance is raised, by the
-process's live knob, where listening would take more than its share; weights know of it, and
-estimates stay right, with a larger error. Used by the profile source of libhakmem's probes.
+distance, and each sample that is heard costs 3 microseconds. So the distance is raised where
+listening would take more than its share; weights know of it, and estimates stay right, with a
+larger error. The process takes it for listeners alone: however this one ends, the process's own
+distance is in force again when its probes are gone. Used by the profile source of libhakmem.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.live_knobs import set_knob
 from hakmem_tools.observe.source import TargetError, TargetGone
 
-KNOB = "HAKMEM_SAMPLE_BYTES"
+OWN_KNOB, KNOB = "HAKMEM_SAMPLE_BYTES", "HAKMEM_LISTEN_BYTES"
 _MOST_BYTES = 1 << 28
 #: Of the share: where the distance is raised, what is aimed for then, and where there is room
 #: again. What is measured are traps and programs; what they drive out of caches comes on top,
@@ -39,21 +40,22 @@ def next_distance(now_bytes: int, usual_bytes: int, share: float, budget: float)
 
 
 class SamplingDistance:
-    """The distance of one process. Close it: the process then samples as it did before."""
+    """The distance of one process while we listen. Close it: then there is none but its own."""
 
     def __init__(self, page: CountersSource, budget: float, wanted: int | None = None) -> None:
         """Takes the page over; sets `wanted` bytes at once. Raises TargetError, TargetGone."""
         self._page, self._budget = page, budget
-        self.before = self.now = _current(page)
-        self.usual = self.before
-        self.furthest = self.now
-        self.refusal: str | None = None
-        if wanted is not None and wanted != self.before:
-            self.usual = wanted
-            reason = self._set(wanted)
-            if reason is not None:
+        own = _value(page, OWN_KNOB)
+        self.usual = own if wanted is None else wanted
+        self.now = distance_when_heard(page)
+        self._is_set = self.now != own  # by a listener that was killed
+        if self.now != self.usual:
+            reason = self._set(self.usual)
+            if reason is not None and wanted is not None:
                 page.close()
                 raise TargetError(f"{KNOB} of process {page.pid} cannot be set: {reason}")
+        self.furthest = self.now
+        self.refusal: str | None = None
 
     def follow(self, share: float) -> None:
         """Listening has lately taken this share of the target's time."""
@@ -61,6 +63,7 @@ class SamplingDistance:
             wanted = next_distance(self.now, self.usual, share, self._budget)
             if wanted != self.now:
                 self.refusal = self._set(wanted)
+                self.furthest = max(self.furthest, self.now)
 
     def _set(self, wanted: int) -> str | None:
         """Why it could not be set; None if it was."""
@@ -71,7 +74,7 @@ class SamplingDistance:
         if not applied.answered:
             return "it did not answer in time (it answers while it allocates)"
         self.now = wanted
-        self.furthest = max(self.furthest, wanted)
+        self._is_set = True
         return None
 
     @property
@@ -88,17 +91,20 @@ class SamplingDistance:
         return tuple(told)
 
     def close(self) -> None:
-        """Sets the process's own distance again; may be called twice."""
-        if self.now != self.before and self._page.process.is_alive():
-            reason = self._set(self.before)
-            if reason is not None:
-                self.refusal = (
-                    f"{KNOB} of the process is left at {self.now}: {reason}; "
-                    f"`hakmem knobs reset {KNOB} -p {self._page.pid}` takes it back"
-                )
-        self.now = self.before
+        """Takes the distance back; may be called twice.
+
+        One that stays, since the process did not answer, is in force for listeners alone.
+        """
+        if self._is_set and self._page.process.is_alive():
+            self._set(0)
+        self._is_set = False
         self._page.close()
 
 
-def _current(page: CountersSource) -> int:
-    return next(int(row.value) for row in page.knobs() if row.knob.env == KNOB)
+def distance_when_heard(page: CountersSource) -> int:
+    """How many bytes a process lets lie between two samples that somebody listens to."""
+    return _value(page, KNOB) or _value(page, OWN_KNOB)
+
+
+def _value(page: CountersSource, env: str) -> int:
+    return next((int(row.value) for row in page.knobs() if row.knob.env == env), 0)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import msgspec
 
@@ -18,6 +19,9 @@ from hakmem_tools.observe.source import NoPage
 from hakmem_tools.observe.symbols import ProcessSymbols
 
 _MOST_SITES = 1 << 16
+#: Sums of a Site that the page holds under the same names.
+_SUMS = ("count", "bytes", "tracked_count", "tracked_bytes", "freed_count", "freed_bytes",
+         "max_bytes")  # fmt: skip
 _NO_TABLE = "call sites: none are kept; start the program with HAKMEM_SITES=sampled or on"
 
 
@@ -49,6 +53,7 @@ def _read(reader: PageReader, descriptors: Descriptors, abi: Abi) -> tuple[list[
 
 def _site(row: dict[str, int | bytes], descriptors: Descriptors) -> Site:
     numbers = {name: value for name, value in row.items() if isinstance(value, int)}
+    sums: dict[str, Any] = {name: numbers[name] for name in _SUMS}
     sizes = row["sizes"]
     assert isinstance(sizes, bytes)
     return Site(
@@ -56,13 +61,7 @@ def _site(row: dict[str, int | bytes], descriptors: Descriptors) -> Site:
         policy=descriptors.code_text("SITE_POLICY", numbers["policy"]),
         estimated=bool(numbers["flags"] & 1),
         sizes=struct.unpack(f"<{len(sizes) // 8}Q", sizes),
-        count=numbers["count"],
-        bytes=numbers["bytes"],
-        tracked_count=numbers["tracked_count"],
-        tracked_bytes=numbers["tracked_bytes"],
-        freed_count=numbers["freed_count"],
-        freed_bytes=numbers["freed_bytes"],
-        max_bytes=numbers["max_bytes"],
+        **sums,
     )
 
 

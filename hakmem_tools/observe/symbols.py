@@ -206,6 +206,20 @@ class ProcessSymbols:
             self._mappings = mappings
             self._starts = [mapping.start for mapping in mappings]
 
+    def code(self) -> tuple[list[Mapping], list[Mapping]]:
+        """The executable parts of the program's own file, and of all other files."""
+        parts = [m for m in self._mappings if "x" in m.permissions and m.path.startswith("/")]
+        own = self._program_file()
+        return (
+            [part for part in parts if (part.device, part.inode) == own],
+            [part for part in parts if (part.device, part.inode) != own],
+        )
+
+    def _program_file(self) -> tuple[int, int] | None:
+        """Device and inode of the first mapped file: the program's, which lies lowest."""
+        first = next((m for m in self._mappings if m.path.startswith("/")), None)
+        return None if first is None else (first.device, first.inode)
+
     def mapping_of(self, address: int) -> Mapping | None:
         """The mapping that holds an address, of the last snapshot."""
         index = bisect.bisect_right(self._starts, address) - 1

@@ -227,7 +227,7 @@ static void take_opposite(const struct knob *knob, const char *variable, const c
     if (parse_bool(text, &yes) != 0) {
         double now = knob->type == TYPE_bool ? 1 - (double)slot->value : 0;
         complain(&yes_or_no, variable, text, ": not understood; allowed is ", now);
-        slot->flags |= 1;
+        slot->flags |= HAK_VALUE_REFUSED;
     } else if (knob->type == TYPE_bool || yes != 0) {
         slot->value = knob->type == TYPE_bool ? yes == 0 : match_choice(knob->choices, "off");
         slot->source = HAK_FROM_ENV;
@@ -243,7 +243,7 @@ static void take_env(const struct knob *knob, int index, const char *variable)
     if (error == -EINVAL) {
         complain(knob, variable, text, ": not understood; allowed is ",
                  value_of(knob, slot->value));
-        slot->flags |= 1;
+        slot->flags |= HAK_VALUE_REFUSED;
         return;
     }
     if (error == 0 && value >= knob->min && value <= knob->max) {
@@ -258,7 +258,7 @@ static void take_env(const struct knob *knob, int index, const char *variable)
     complain(knob, variable, text, ": outside ", value);
     slot->value = bits_of(knob, value);
     slot->source = HAK_FROM_ENV;
-    slot->flags |= 1;
+    slot->flags |= HAK_VALUE_REFUSED;
 }
 
 static int is_ours(const char *variable)
@@ -367,7 +367,18 @@ int hak_config_set(uint32_t value_index, int64_t bits)
         return -ERANGE;
     hak_config[value_index].value = bits;
     hak_config[value_index].source = HAK_FROM_LIVE;
+    hak_config[value_index].flags &= ~(uint32_t)HAK_VALUE_LEARNED;
     return 0;
+}
+
+int hak_config_learn(uint32_t value_index, int64_t bits)
+{
+    if (value_index < HAK_KNOB_VALUE_COUNT && hak_config_is_pinned(value_index))
+        return -EBUSY;
+    int status = hak_config_set(value_index, bits);
+    if (status == 0)
+        hak_config[value_index].flags |= HAK_VALUE_LEARNED;
+    return status;
 }
 
 int hak_config_reset(uint32_t value_index)

@@ -43,9 +43,25 @@ enum { HAK_SITES_OFF, HAK_SITES_SAMPLED, HAK_SITES_ON };
 /* Reads the environment; complains on stderr, one line per bad or unknown name. */
 void hak_config_load(char **environment);
 
+/* What hak_knob_value.flags say. */
+enum { HAK_VALUE_REFUSED = 1, HAK_VALUE_LEARNED = 2 };
+
 /* Sets a live knob's value by its index. Returns 0, -ENOENT, -EPERM (a boot knob) or
  * -ERANGE. The caller publishes a new policy. */
 int hak_config_set(uint32_t value_index, int64_t value);
+
+/* The same for the learner, which leaves alone what somebody has set: -EBUSY. */
+int hak_config_learn(uint32_t value_index, int64_t value);
+
+/* Set by somebody: in the environment, or by a tool since. It is theirs, not the learner's. */
+HAK_INLINE int hak_config_is_pinned(uint32_t value_index)
+{
+    const struct hak_knob_value *slot = &hak_config[value_index];
+    return slot->source == HAK_FROM_ENV ||
+           (slot->source == HAK_FROM_LIVE && !(slot->flags & HAK_VALUE_LEARNED));
+}
+
+#define hak_knob_is_pinned(id) hak_config_is_pinned(HAK_KNOB_##id)
 
 /* Takes a live knob back to what it was at the start, source and all. Returns 0, -ENOENT
  * or -EPERM. The caller publishes a new policy. */

@@ -26,7 +26,7 @@ static uint32_t front_cap_of(unsigned c, uint32_t size, int tiny)
     if (!hak_knob(front_enable))
         return 0;
     size_t cap = tiny ? (size_t)hak_knob_at(front_cap_class, c) : 0;
-    if (cap == 0)
+    if (cap == 0 && !hak_knob_is_pinned(front_cap) && !hak_knob_is_pinned(front_cap_multiplier))
         cap = hak_policy_learned.front_cap[c];
     if (cap != 0)
         return (uint32_t)cap;
@@ -45,9 +45,11 @@ static uint32_t front_cap_of(unsigned c, uint32_t size, int tiny)
 
 static uint32_t ace_cap_of(unsigned c, uint32_t size)
 {
-    if (hak_policy_learned.ace_cap[c] != 0)
+    int is_mid = size <= MID_MOST_BYTES;
+    int pinned = is_mid ? hak_knob_is_pinned(cap_mid) : hak_knob_is_pinned(cap_large);
+    if (hak_policy_learned.ace_cap[c] != 0 && !pinned)
         return hak_policy_learned.ace_cap[c];
-    return (uint32_t)(size <= MID_MOST_BYTES ? hak_knob(cap_mid) : hak_knob(cap_large));
+    return (uint32_t)(is_mid ? hak_knob(cap_mid) : hak_knob(cap_large));
 }
 
 static void fill_ace(struct hak_policy *policy, const uint32_t *size_bytes, unsigned tiny_count,
@@ -59,6 +61,7 @@ static void fill_ace(struct hak_policy *policy, const uint32_t *size_bytes, unsi
     policy->w_max_large_permille = (uint32_t)(hak_knob_float(w_max_large) * 1000 + 0.5);
     policy->mid_dyn1 = (uint32_t)hak_knob(mid_dyn1);
     policy->mmap_threshold = (uint64_t)hak_knob(mmap_threshold);
+    policy->realloc_slack_permille = (uint32_t)(hak_knob_float(realloc_slack) * 1000 + 0.5);
 }
 
 static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned tiny_count,
@@ -83,6 +86,7 @@ static void fill(struct hak_policy *policy, const uint32_t *size_bytes, unsigned
     fill_ace(policy, size_bytes, tiny_count, count);
 #ifndef HAK_BENCH_MINIMAL /* there, nobody could be told */
     policy->sample_bytes = (uint64_t)hak_knob(sample_bytes);
+    policy->listen_bytes = (uint64_t)hak_knob(listen_bytes);
 #endif
 }
 

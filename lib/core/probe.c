@@ -12,7 +12,7 @@
 #define U64(x) uint64_t x
 /* A jump, with the arguments where they are, so that the site's operands stay registers. */
 #define LOG(provider, name, a, b, c, d) \
-    if (hak_unlikely(hak_log_events >> HAK_PROBE_##provider##_##name & 1)) \
+    if (hak_unlikely(hak_load_relaxed(&hak_log_events) >> HAK_PROBE_##provider##_##name & 1)) \
         hak_log_event(a, b, c, d, HAK_PROBE_##provider##_##name)
 #define HAK_PROBE1(provider, name, a, doc) \
     HAK_SITE void hak_probe_##name(U64(a)) \

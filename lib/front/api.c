@@ -2,24 +2,36 @@
  * api.c - the rest of the malloc family, over malloc, free and the map of classes.
  */
 #define _GNU_SOURCE
-#include "front/front.h"
+#include "front/hit.h"
 
 #include <string.h>
 
 #include "core/codes.h"
 #include "front/deal.h"
+#include "front/nested.h"
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
 
 HAK_API void free(void *block);
 
+/* 0 also when asked from a handler that has interrupted a slow path. */
+static size_t usable_big(const void *block)
+{
+    size_t bytes = hak_nested_usable(block);
+    if (bytes != 0 || !hak_slow_enter(&hak_front))
+        return bytes;
+    bytes = hak_big_usable(block);
+    hak_slow_leave(&hak_front);
+    return bytes;
+}
+
 /* Bytes that the program may use of one of our blocks; 0: not ours. */
 static size_t usable(const void *block)
 {
     size_t unit = hak_unit_of(block);
     uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-    return word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : hak_big_usable(block);
+    return word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : usable_big(block);
 }
 
 HAK_API size_t malloc_usable_size(void *block)
@@ -34,18 +46,52 @@ HAK_API void *calloc(size_t count, size_t size)
         errno = ENOMEM;
         return NULL;
     }
-    if (hak_unlikely(hak_front.head[hak_class_of(bytes)] == NULL))
+    unsigned class = hak_class_of(bytes);
+    void *block = hak_front.head[class];
+    if (hak_unlikely(block == NULL))
         return hak_calloc_slow(bytes, HAK_CALL_SITE); /* fresh memory may be zero already */
-    void *block = hak_malloc_from(bytes, HAK_CALL_SITE);
-    return block != NULL ? memset(block, 0, bytes) : NULL; /* classes may change in between */
+    return memset(hak_hit(class, block, bytes, HAK_CALL_SITE), 0, bytes);
+}
+
+static struct hak_block *counts(void)
+{
+    return hak_front.block != NULL ? hak_front.block : hak_process_block;
+}
+
+/* Blocks from here up to where they grow in place get room to grow. */
+#define ROOM_FROM_BYTES HAK_SMALL_MAX_BYTES
+
+/* A block that grows by less than double is likely to grow on, and each time all of it is
+ * copied: it takes the next power of two. So such blocks also share a few classes, and what
+ * one leaves serves another. */
+static size_t with_room(size_t old_bytes, size_t bytes)
+{
+    int creeps = bytes / 2 < old_bytes;
+    return creeps && bytes > ROOM_FROM_BYTES && bytes <= HAK_DIRECT_ABOVE_BYTES
+               ? (size_t)2 << hak_lg(bytes - 1)
+               : bytes;
+}
+
+/* What a block asks for that grows: the policy may want more room for it than that, all as long
+ * as a class serves it. */
+static size_t grown(size_t old_bytes, size_t bytes)
+{
+    if (bytes > HAK_LARGE_MAX_BYTES)
+        return bytes;
+    size_t slack = bytes * hak_policy_now()->realloc_slack_permille / 1000;
+    size_t roomy = hak_max(with_room(old_bytes, bytes), bytes + slack);
+    return hak_class_of(roomy) != HAK_CLASS_NONE ? roomy : bytes;
 }
 
 static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
-    void *moved = hak_malloc_from(bytes, site);
+    void *moved = hak_malloc_from(bytes > old_bytes ? grown(old_bytes, bytes) : bytes, site);
     if (moved == NULL)
         return NULL;
-    memcpy(moved, block, hak_min(old_bytes, bytes));
+    size_t copied = hak_min(old_bytes, bytes);
+    hak_count_any_scalar(counts(), realloc_moves, 1);
+    hak_count_any_scalar(counts(), realloc_copied_bytes, copied);
+    memcpy(moved, block, copied);
     free(block);
     return moved;
 }
@@ -84,17 +130,25 @@ static int resize_span(void *block, unsigned new_class)
     return 1;
 }
 
-static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
+/* Without a copy; NULL: it cannot, or a handler asks that has interrupted a slow path. */
+static void *move_pages(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
     unsigned old_class = hak_class_of(old_bytes), new_class = hak_class_of(bytes);
     void *moved = NULL;
+    if (hak_unlikely(!hak_slow_enter(&hak_front)))
+        return NULL;
     if (old_class == HAK_CLASS_NONE && new_class == HAK_CLASS_NONE)
         moved = move_big(block, bytes, site);
     else if (new_class != HAK_CLASS_NONE && resize_span(block, new_class))
         moved = block;
-    if (moved != NULL)
-        return moved;
-    return move_block(block, old_bytes, bytes, site);
+    hak_slow_leave(&hak_front);
+    return moved;
+}
+
+static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
+{
+    void *moved = move_pages(block, old_bytes, bytes, site);
+    return moved != NULL ? moved : move_block(block, old_bytes, bytes, site);
 }
 
 /* While requests are dealt out: the move is put down to an arm that would have put the block
@@ -118,8 +172,14 @@ static void *resize(void *block, size_t bytes, uintptr_t site)
         return NULL;
     }
     size_t old_bytes = usable(block);
-    if (bytes <= old_bytes && bytes >= old_bytes / 2)
+    if (hak_unlikely(old_bytes == 0 && hak_front.in_slow)) { /* nobody can say what to copy */
+        errno = ENOMEM;
+        return NULL;
+    }
+    if (bytes <= old_bytes && bytes >= old_bytes / 2) {
+        hak_count_any_scalar(counts(), realloc_stays, 1);
         return block;
+    }
     if (hak_unlikely(hak_deal_concerns(old_bytes) && hak_policy_deals(hak_policy_now())))
         return move_dealt(block, old_bytes, bytes, site);
     return move(block, old_bytes, bytes, site);
@@ -154,12 +214,12 @@ static unsigned aligned_class_of(size_t bytes, size_t align)
     unsigned class = hak_class_of(least);
     if (class == HAK_CLASS_NONE || align > HAK_UNIT_BYTES)
         return HAK_CLASS_NONE;
-    while (class < hak_classes.tiny_count && hak_classes.size[class] % align != 0)
+    while (class < hak_classes.tiny_count && (hak_classes.size[class] & (align - 1)))
         class++;
     if (class >= hak_classes.tiny_count && class < hak_classes.mid_count && align > MID_ALIGN)
         class = hak_classes.regular_count;
     while (class < hak_classes.count &&
-           (hak_classes.size[class] < least || hak_classes.size[class] % align != 0))
+           (hak_classes.size[class] < least || hak_classes.size[class] & (align - 1)))
         class++;
     return class < hak_classes.count ? class : HAK_CLASS_NONE;
 }
@@ -172,6 +232,10 @@ static void *aligned(size_t align, size_t bytes, uintptr_t site)
     }
     if (align <= 8 || (align == 16 && bytes > 8))
         return hak_malloc_from(bytes, site);
+    unsigned class;
+    void *block = hak_first_aligned(align, bytes, &class);
+    if (hak_likely(block != NULL))
+        return hak_hit(class, block, bytes, site);
     hak_library_start();
     return hak_aligned_slow(aligned_class_of(bytes, align), align, bytes, site);
 }

@@ -6,10 +6,13 @@
  * again and knows how to throw.
  */
 #define _GNU_SOURCE
-#include "front/front.h"
+#include "front/hit.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
+
+/* A hit needs no frame, and a miss is a jump, so that its caller is the program (front.c). */
+#pragma GCC optimize("omit-frame-pointer")
 
 /* The runtime may have been loaded privately, behind a plugin. */
 static void *find_operator(const char *name)
@@ -43,30 +46,54 @@ static HAK_COLD void *aligned_new_failed(const char *operator_name, size_t bytes
     return runtime != NULL ? runtime(bytes, align, nothrow) : give_up(nothrow);
 }
 
+/* A miss. Reached by a jump: its return address is the program's. */
+static HAK_NOINLINE void *new_slow(size_t bytes, const char *operator_name, const void *nothrow)
+{
+    void *block = hak_malloc_slow(bytes, HAK_CALL_SITE);
+    return hak_likely(block != NULL) ? block : new_failed(operator_name, bytes, nothrow);
+}
+
+static HAK_NOINLINE void *new_aligned_slow(size_t bytes, size_t align, const char *operator_name,
+                                           const void *nothrow)
+{
+    void *block = hak_aligned_from(align, bytes, HAK_CALL_SITE);
+    return hak_likely(block != NULL) ? block
+                                     : aligned_new_failed(operator_name, bytes, align, nothrow);
+}
+
+HAK_INLINE void *new_plain(size_t bytes, const char *operator_name, const void *nothrow)
+{
+    unsigned class = hak_class_of(bytes);
+    void *block = hak_front.head[class];
+    return hak_likely(block != NULL) ? hak_hit(class, block, bytes, HAK_SITE_IS_CALLER)
+                                     : new_slow(bytes, operator_name, nothrow);
+}
+
+HAK_INLINE void *new_aligned(size_t bytes, size_t align, const char *operator_name,
+                             const void *nothrow)
+{
+    unsigned class;
+    void *block = hak_is_pow2(align) ? hak_first_aligned(align, bytes, &class) : NULL;
+    return hak_likely(block != NULL) ? hak_hit(class, block, bytes, HAK_SITE_IS_CALLER)
+                                     : new_aligned_slow(bytes, align, operator_name, nothrow);
+}
+
 #define NEW(name) \
-    HAK_API void *name(size_t bytes) \
-    { \
-        void *block = hak_malloc_from(bytes, HAK_CALL_SITE); \
-        return hak_likely(block != NULL) ? block : new_failed(#name, bytes, NULL); \
-    }
+    HAK_API void *name(size_t bytes) { return new_plain(bytes, #name, NULL); }
 #define NEW_NOTHROW(name) \
     HAK_API void *name(size_t bytes, const void *nothrow) \
     { \
-        void *block = hak_malloc_from(bytes, HAK_CALL_SITE); \
-        return hak_likely(block != NULL) ? block : new_failed(#name, bytes, nothrow); \
+        return new_plain(bytes, #name, nothrow); \
     }
 #define NEW_ALIGNED(name) \
     HAK_API void *name(size_t bytes, size_t align) \
     { \
-        void *block = hak_aligned_from(align, bytes, HAK_CALL_SITE); \
-        return hak_likely(block != NULL) ? block : aligned_new_failed(#name, bytes, align, NULL); \
+        return new_aligned(bytes, align, #name, NULL); \
     }
 #define NEW_ALIGNED_NOTHROW(name) \
     HAK_API void *name(size_t bytes, size_t align, const void *nothrow) \
     { \
-        void *block = hak_aligned_from(align, bytes, HAK_CALL_SITE); \
-        return hak_likely(block != NULL) ? block \
-                                         : aligned_new_failed(#name, bytes, align, nothrow); \
+        return new_aligned(bytes, align, #name, nothrow); \
     }
 
 NEW(_Znwm)                                   /* new(size) */

@@ -3,6 +3,7 @@
 
 #include "core/config.h"
 #include "front/control.h"
+#include "learn/dyn1.h"
 #include "learn/signature.h"
 #include "os/os.h"
 #include "slab/sizeclass.h"
@@ -36,6 +37,16 @@ int hak_deal_counts_sizes;
 void hak_deal_count_size(size_t bytes)
 {
     hak_add_relaxed(&hak_deal_big_sizes[hak_signature_bin(bytes)], 1);
+}
+
+_Static_assert(HAK_DEAL_MID_SIZES == HAK_DYN1_BINS, "one count per bin");
+uint64_t hak_deal_mid_sizes[HAK_DEAL_MID_SIZES];
+
+void hak_deal_count_mid(size_t bytes, uint64_t requests)
+{
+    size_t kib = (bytes + HAK_KIB - 1) / HAK_KIB;
+    if (bytes > HAK_TINY_MAX_BYTES && kib < HAK_DEAL_MID_SIZES)
+        hak_add_relaxed(&hak_deal_mid_sizes[kib], requests);
 }
 
 /* ---- chance ---------------------------------------------------------------------- */

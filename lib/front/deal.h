@@ -58,4 +58,10 @@ extern int hak_deal_counts_sizes;
 #endif
 void hak_deal_count_size(size_t bytes);
 
+/* Mid requests by KiB, rounded up, for the extra class: likewise. A refill stands for the
+ * requests that it will serve. */
+#define HAK_DEAL_MID_SIZES 33
+extern uint64_t hak_deal_mid_sizes[HAK_DEAL_MID_SIZES];
+void hak_deal_count_mid(size_t bytes, uint64_t requests);
+
 #endif

@@ -19,9 +19,11 @@ struct hak_front {
     uint32_t shared_word; /* the same for Mid and Large, whose blocks nobody owns */
     struct hak_block *block;
     struct hak_heap *heap; /* NULL before the thread's start and after its end */
+    void *waiting; /* what a handler that interrupted a slow path has freed: front/nested.h */
+    uint32_t in_slow;      /* for such a handler to find */
+    uint32_t slow_paths;   /* taken so far: once in many, the thread looks at the clock */
     int64_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops */
     uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
-    uint32_t slow_paths;   /* taken so far: once in many, the thread looks at the clock */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
 };
 
@@ -40,6 +42,9 @@ void hak_library_start(void);
 /* To a function that is reached by a jump: its own return address is the site. */
 #define HAK_SITE_IS_CALLER ((uintptr_t)0)
 
+/* malloc as defined here, whatever the program's may be. */
+void *hak_own_malloc(size_t bytes);
+
 /* malloc and aligned_alloc on behalf of a caller at `site`. */
 void *hak_malloc_from(size_t bytes, uintptr_t site);
 void *hak_aligned_from(size_t align, size_t bytes, uintptr_t site);
@@ -53,6 +58,8 @@ void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site);
 void hak_front_put_back(unsigned class, void *block); /* one that has just been popped */
+/* The first `count` blocks of a list, to whom they belong; returns the rest. */
+void *hak_front_give_back(unsigned class, void *list, unsigned count);
 void hak_front_count_direct(unsigned class); /* an allocation that came past the lists */
 void hak_front_count_direct_free(unsigned class);
 void hak_front_fork_prepare(void);
@@ -70,6 +77,6 @@ size_t hak_reclaim(void);
 
 /* Counts one more; 1 when the countdown has run out. One writer, so a plain add. It is in
  * every build: the length of a list is known by what went in and out. */
-#define hak_step(countdown) hak_unlikely(++*(countdown) == 0)
+#define hak_step(countdown) hak_unlikely(hak_bump(countdown) == 0)
 
 #endif

@@ -17,6 +17,7 @@
 #include "core/probe.h"
 #include "front/control.h"
 #include "front/deal.h"
+#include "front/nested.h"
 #include "front/window.h"
 #include "learn/learner.h"
 #include "os/lock.h"
@@ -53,8 +54,9 @@ static void show_learner(const struct hak_learner *l)
 {
     const struct hak_lifecycle *life = &l->tuner.lifecycle;
     show(HAK_SCALAR_learn_state, (uint64_t)life->state);
-    show(HAK_SCALAR_learn_arm, life->incumbent);
-    show(HAK_SCALAR_learn_candidate, life->candidate);
+    uint32_t pinned = hak_learner_arm_of((uint64_t)hak_knob(mmap_threshold));
+    show(HAK_SCALAR_learn_arm, l->config.deals ? life->incumbent : pinned);
+    show(HAK_SCALAR_learn_candidate, l->config.deals ? life->candidate : pinned);
     show(HAK_SCALAR_learn_windows, l->windows);
     show(HAK_SCALAR_learn_samples, l->samples);
     show(HAK_SCALAR_learn_lost, hak_deal_lost());
@@ -83,25 +85,52 @@ static struct hak_learner_config configured(void)
     config.tuner.min_samples = (uint64_t)hak_knob(learn_min_samples);
     config.tuner.lifecycle.freeze_after_ns = (uint64_t)hak_knob(freeze_sec) * 1000000000u;
     config.tuner.lifecycle.canary_fraction = hak_knob_float(canary_frac);
-    config.deals = hak_knob(large_enable) && hak_knob(large_mmap);
-    config.moves_fronts = hak_knob(ace_enabled) && hak_knob(front_enable);
     config.ace_windows = (uint32_t)hak_knob(ace_windows);
     return config;
 }
 
-/* The extra class is worth a try where classes are far apart, or where a size was given for it. */
+/* ---- trials ----------------------------------------------------------------------------- */
+
+static const uint32_t trial_knobs[HAK_TRIALS] = {HAK_KNOB_w_max_mid, HAK_KNOB_w_max_large,
+                                                 HAK_KNOB_mid_dyn1, HAK_KNOB_realloc_slack};
+
+/* Bytes, or permille of a float. */
+static uint32_t trial_value_in_force(uint32_t which)
+{
+    int64_t bits = hak_config[trial_knobs[which]].value;
+    return which == HAK_TRIAL_DYN1 ? (uint32_t)bits : (uint32_t)(hak_float_of(bits) * 1000 + 0.5);
+}
+
 static void begin_trials(struct hak_trials *trials)
 {
     struct hak_trials_config config = hak_trials_config_default();
-    uint32_t dyn1 = (uint32_t)hak_knob(mid_dyn1);
-    const uint32_t start[HAK_TRIALS] = {(uint32_t)(hak_knob_float(w_max_mid) * 1000 + 0.5),
-                                        (uint32_t)(hak_knob_float(w_max_large) * 1000 + 0.5), dyn1};
-    if (dyn1 != 0)
-        config.value[HAK_TRIAL_DYN1][1] = dyn1;
-    else if (hak_knob(tiny_geometry) == HAK_GEOMETRY_FINE)
-        config.rungs[HAK_TRIAL_DYN1] = 1;
     config.min_requests = (uint64_t)hak_knob(learn_min_samples);
-    hak_trials_init(trials, &config, start);
+    for (uint32_t i = 0; i < HAK_TRIALS; i++)
+        learning.shown[i] = trial_value_in_force(i);
+    hak_trials_init(trials, &config, learning.shown);
+    for (uint32_t i = 0; i < HAK_TRIALS; i++)
+        if (hak_config_is_pinned(trial_knobs[i]))
+            hak_trials_place(trials, (enum hak_trial)i, learning.shown[i], true);
+}
+
+/* What a tool has set or taken back since is where the walk stands, or rests. */
+static void follow_tools(struct hak_trials *trials)
+{
+    for (uint32_t i = 0; i < HAK_TRIALS; i++) {
+        uint32_t value = trial_value_in_force(i);
+        bool pinned = hak_config_is_pinned(trial_knobs[i]);
+        if (pinned == trials->pinned[i] && value == learning.shown[i])
+            continue;
+        learning.shown[i] = value;
+        hak_trials_place(trials, (enum hak_trial)i, value, pinned);
+    }
+}
+
+static void offer_dyn1(struct hak_trials *trials)
+{
+    uint32_t bytes = hak_window_choose_dyn1().size_bytes;
+    if (bytes != 0 && hak_classes_takes_dynamic(&hak_classes, bytes))
+        hak_trials_offer(trials, bytes);
 }
 
 static int64_t bits_of_permille(uint32_t permille)
@@ -112,25 +141,34 @@ static int64_t bits_of_permille(uint32_t permille)
     return bits;
 }
 
-/* A value that a tool has set since is the tool's. Under hak_publish_begin(). */
+/* Under hak_publish_begin(). */
 static uint32_t put_trials_in_force(const struct hak_trials *t)
 {
-    const uint32_t knobs[HAK_TRIALS] = {HAK_KNOB_w_max_mid, HAK_KNOB_w_max_large,
-                                        HAK_KNOB_mid_dyn1};
     uint32_t changes = 0;
     for (uint32_t i = 0; i < HAK_TRIALS; i++) {
         uint32_t value = hak_trials_value(t, (enum hak_trial)i);
         int64_t bits = i == HAK_TRIAL_DYN1 ? (int64_t)value : bits_of_permille(value);
-        if (learning.shown[i] == value)
+        if (learning.shown[i] == value || hak_config_learn(trial_knobs[i], bits) != 0)
             continue;
         learning.shown[i] = value;
-        changes += hak_config_set(knobs[i], bits) == 0;
+        changes++;
     }
     return changes;
 }
 
+/* What somebody has set is theirs: the learner lets go of it. */
+static void follow_pins(struct hak_learner *l)
+{
+    l->config.deals =
+        hak_knob(large_enable) && hak_knob(large_mmap) && !hak_knob_is_pinned(mmap_threshold);
+    l->config.moves_fronts = hak_knob(ace_enabled) && hak_knob(front_enable) &&
+                             !hak_knob_is_pinned(front_cap) &&
+                             !hak_knob_is_pinned(front_cap_multiplier);
+}
+
 static void follow_live_knobs(struct hak_learner *l)
 {
+    follow_pins(l);
     l->config.tuner.min_samples = (uint64_t)hak_knob(learn_min_samples);
     l->tuner.config.min_samples = l->config.tuner.min_samples;
     l->config.ace_windows = (uint32_t)hak_knob(ace_windows);
@@ -139,13 +177,16 @@ static void follow_live_knobs(struct hak_learner *l)
 static void begin(struct hak_learner *l)
 {
     struct hak_learner_config config = configured();
-    hak_learner_init(l, &config, hak_learner_arm_of((uint64_t)hak_knob(mmap_threshold)),
-                     HAK_LIFECYCLE_LEARN, hak_classes.tiny_count, (uint32_t)hak_knob(front_cap),
-                     hak_os_now_ns());
+    uint64_t start = hak_knob_is_pinned(mmap_threshold) ? (uint64_t)hak_knob(mmap_threshold)
+                                                        : (uint64_t)hak_knob(learn_start);
+    uint32_t caps[HAK_CLASS_CAPACITY];
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++)
+        caps[class] = hak_policy_now()->front_cap[class];
+    hak_learner_init(l, &config, hak_learner_arm_of(start), HAK_LIFECYCLE_LEARN,
+                     hak_classes.tiny_count, caps, hak_os_now_ns());
+    follow_pins(l);
     hak_window_begin();
     begin_trials(&learning.trials);
-    for (uint32_t i = 0; i < HAK_TRIALS; i++)
-        learning.shown[i] = hak_trials_value(&learning.trials, (enum hak_trial)i);
 }
 
 static void take_samples(struct hak_learner *l)
@@ -185,15 +226,14 @@ static int put_in_force(const struct hak_learner *l, uint32_t changes)
         changes += hak_policy_learned.deal_upto[arm] != upto[arm];
         hak_policy_learned.deal_upto[arm] = upto[arm];
     }
-    if (l->config.deals && (uint64_t)hak_knob(mmap_threshold) != threshold) {
-        hak_config_set(HAK_KNOB_mmap_threshold, (int64_t)threshold);
-        changes++;
-    }
+    if (l->config.deals && (uint64_t)hak_knob(mmap_threshold) != threshold)
+        changes += hak_config_learn(HAK_KNOB_mmap_threshold, (int64_t)threshold) == 0;
     if (l->config.moves_fronts) {
         hak_policy_learned.drain_permille = l->ace.drain_permille;
         for (uint32_t c = 0; c < l->ace.classes; c++)
             hak_policy_learned.front_cap[c] = l->ace.capacity_slots[c];
         show(HAK_SCALAR_drain_permille, l->ace.drain_permille);
+        show(HAK_SCALAR_front_ceiling, l->ace.ceiling_slots);
     }
     return changes != 0;
 }
@@ -229,9 +269,11 @@ static void work_window(struct hak_learner *l)
     uint32_t threads = hak_window_end(fronts, &sizes);
     struct hak_lifecycle_event event = hak_learner_window(l, now_ns, &sizes);
     uint32_t moves = hak_learner_fronts(l, now_ns, fronts, threads);
-    struct hak_trial_window mid, large;
-    hak_window_pools(&mid, &large);
-    hak_trials_window(&learning.trials, now_ns, &mid, &large);
+    struct hak_trials_seen seen;
+    hak_window_seen(&seen);
+    follow_tools(&learning.trials);
+    offer_dyn1(&learning.trials);
+    hak_trials_window(&learning.trials, now_ns, &seen);
     uint32_t caps = hak_window_move_caps(&l->config);
     hak_gauge_add(front_moves, moves);
     hak_gauge_add(cap_moves, caps);
@@ -317,7 +359,9 @@ static int start_thread(void)
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    uint32_t in_slow = hak_slow_pause(&hak_front); /* it allocates */
     int error = pthread_create(&thread, &attributes, run, NULL);
+    hak_slow_go_on(&hak_front, in_slow);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return -error;
@@ -334,13 +378,6 @@ void hak_learning_start(void)
 #else
     (void)start_thread;
 #endif
-}
-
-/* Programs that have threads of their own find it there from the start. */
-__attribute__((constructor)) static void start_early(void)
-{
-    if (hak_page() != NULL)
-        hak_learning_start();
 }
 
 void hak_learning_fork_prepare(void)

@@ -83,10 +83,23 @@ static void arm_direct(void)
         sampler.direct_left += (uint32_t)exponential(UNHEARD_DIRECT);
 }
 
+/* Somebody listens, of whom a mean that is not 0 knows. */
+static uint32_t is_heard(const struct hak_policy *policy)
+{
+    return (policy->sample_bytes | policy->listen_bytes) != 0 && hak_probe_is_heard();
+}
+
+/* A listener's own mean ends with it, also with one that was killed. */
+static uint64_t mean_for(const struct hak_policy *policy, uint32_t heard)
+{
+    return heard && policy->listen_bytes != 0 ? policy->listen_bytes : policy->sample_bytes;
+}
+
 static void arm_all(void)
 {
-    sampler.mean_bytes = hak_policy_now()->sample_bytes;
-    sampler.heard = (uint32_t)hak_probe_is_heard();
+    const struct hak_policy *policy = hak_policy_now();
+    sampler.heard = is_heard(policy);
+    sampler.mean_bytes = mean_for(policy, sampler.heard);
     arm_direct();
     for (unsigned class = 0; class < hak_classes.count; class++)
         if (sampler.drawn[class])
@@ -119,68 +132,103 @@ void hak_sample_class(unsigned class)
 
 void hak_sample_follow_policy(void)
 {
-    if (hak_unlikely(sampler.mean_bytes != hak_policy_now()->sample_bytes ||
-                     (sampler.mean_bytes != 0 && sampler.heard != (uint32_t)hak_probe_is_heard())))
+    const struct hak_policy *policy = hak_policy_now();
+    uint32_t heard = is_heard(policy);
+    if (hak_unlikely(sampler.heard != heard || sampler.mean_bytes != mean_for(policy, heard)))
         arm_all();
 }
 
 /* ---- the table of live samples ------------------------------------------------ */
 
-/* Open addressing with linear probing. At the default mean, a full table stands for 48 GiB
- * of live memory; what comes then is not sampled, and counted. Only pages in use cost. */
-#define CAPACITY ((size_t)1 << 17)
-#define MOST_LIVE (CAPACITY / 4 * 3)
+/* Records in chains. Those in use lie close together, and there are about as many chains as
+ * records, so that a few samples touch a few pages. At the default mean, a full table stands
+ * for 48 GiB of live memory; what comes then is not sampled, and counted. */
+#define MOST_CHAINS ((uint32_t)1 << 17)
+#define FIRST_CHAINS ((uint32_t)1 << 8)
+#define MOST_LIVE (MOST_CHAINS / 4 * 3)
 
 struct sample {
-    uintptr_t address; /* 0: an unused entry */
+    uintptr_t address; /* 0 in a copy: there is none */
     uintptr_t site;
     size_t bytes;
     size_t weight_bytes;
-    int is_big; /* has no unit that tells of it */
+    int is_big;    /* has no unit that tells of it */
+    uint32_t next; /* of its chain, or the next spare record; 0: the last */
 };
 
 static struct {
     struct hak_lock lock;
-    size_t live, big; /* entries in use; of these, of blocks outside of the zone */
-    struct sample entries[CAPACITY];
+    size_t live, big;      /* records in use; of these, of blocks outside of the zone */
+    uint32_t used, spare;  /* records below `used` were in use at some time; 0 is none */
+    uint32_t chains;       /* in use, a power of two; or none yet */
+    uint32_t first[MOST_CHAINS];
+    struct sample records[MOST_LIVE + 1];
 } samples;
 
-static size_t home_of(uintptr_t address)
+static uint32_t chain_of(uintptr_t address)
 {
-    return (size_t)(address * 0x9e3779b97f4a7c15u >> 47);
+    return (uint32_t)(address * 0x9e3779b97f4a7c15u >> 32) & (samples.chains - 1);
 }
 
-static struct sample *find(uintptr_t address)
+/* The link that leads to the record, or that ends the chain. */
+static uint32_t *find(uintptr_t address)
 {
-    for (size_t i = home_of(address);; i = (i + 1) % CAPACITY)
-        if (samples.entries[i].address == address || samples.entries[i].address == 0)
-            return &samples.entries[i];
+    uint32_t *link = &samples.first[chain_of(address)];
+    while (*link != 0 && samples.records[*link].address != address)
+        link = &samples.records[*link].next;
+    return link;
 }
 
-/* Closes the gap, so that no search breaks off early. */
-static void remove_entry(struct sample *entry)
+/* Each chain is parted in two. */
+static void double_chains(void)
 {
-    size_t gap = (size_t)(entry - samples.entries);
-    for (size_t i = (gap + 1) % CAPACITY; samples.entries[i].address != 0; i = (i + 1) % CAPACITY) {
-        size_t home = home_of(samples.entries[i].address);
-        if ((i - home) % CAPACITY >= (i - gap) % CAPACITY) {
-            samples.entries[gap] = samples.entries[i];
-            gap = i;
+    uint32_t chains = samples.chains;
+    samples.chains = chains != 0 ? chains * 2 : FIRST_CHAINS;
+    for (uint32_t c = 0; c < chains; c++) {
+        uint32_t at = samples.first[c];
+        samples.first[c] = 0;
+        while (at != 0) {
+            struct sample *record = &samples.records[at];
+            uint32_t *first = &samples.first[chain_of(record->address)], next = record->next;
+            record->next = *first;
+            *first = at;
+            at = next;
         }
     }
-    samples.entries[gap] = (struct sample){0};
+}
+
+static uint32_t take_record(void)
+{
+    uint32_t at = samples.spare;
+    if (at != 0)
+        samples.spare = samples.records[at].next;
+    else
+        at = ++samples.used;
+    samples.records[at] = (struct sample){0};
+    samples.live++;
+    return at;
+}
+
+static void put(const struct sample *sample)
+{
+    if (samples.live >= samples.chains && samples.chains < MOST_CHAINS)
+        double_chains();
+    uint32_t *link = find(sample->address);
+    if (*link == 0)
+        *link = take_record();
+    struct sample *record = &samples.records[*link];
+    uint32_t next = record->next;
+    hak_store_relaxed(&samples.big, samples.big + (size_t)(sample->is_big - record->is_big));
+    *record = *sample;
+    record->next = next;
 }
 
 static int remember(const struct sample *sample)
 {
     hak_lock_take(&samples.lock);
     int fits = samples.live < MOST_LIVE;
-    if (fits) {
-        struct sample *entry = find(sample->address);
-        samples.live += entry->address == 0;
-        hak_store_relaxed(&samples.big, samples.big + (size_t)(sample->is_big - entry->is_big));
-        *entry = *sample;
-    }
+    if (fits)
+        put(sample);
     hak_lock_release(&samples.lock);
     return fits;
 }
@@ -188,10 +236,14 @@ static int remember(const struct sample *sample)
 /* An address of 0 in the answer: it was not sampled. */
 static struct sample recall(uintptr_t address)
 {
+    struct sample found = {0};
     hak_lock_take(&samples.lock);
-    struct sample *entry = find(address), found = *entry;
-    if (found.address != 0) {
-        remove_entry(entry);
+    uint32_t *link = samples.chains != 0 ? find(address) : NULL, at = link != NULL ? *link : 0;
+    if (at != 0) {
+        found = samples.records[at];
+        *link = found.next;
+        samples.records[at].next = samples.spare;
+        samples.spare = at;
         samples.live--;
         hak_store_relaxed(&samples.big, samples.big - (size_t)found.is_big);
     }
@@ -206,7 +258,7 @@ static int tell(unsigned class, void *block, const struct hak_call *call, double
 {
     struct sample sample = {(uintptr_t)block, call->site, call->bytes,
                             (size_t)((double)call->bytes / chance_of_call + 0.5),
-                            class == HAK_CLASS_NONE};
+                            class == HAK_CLASS_NONE, 0};
     if (!remember(&sample)) {
         hak_gauge_add(samples_dropped, 1);
         return 0;

@@ -27,7 +27,7 @@ struct hak_call {
 void hak_sample_start(void);
 /* The thread has got blocks of this class for its list. */
 void hak_sample_class(unsigned class);
-/* Draws anew if the policy's mean has changed since. */
+/* Draws anew if the policy's mean has changed since, or who listens. */
 void hak_sample_follow_policy(void);
 
 /* The countdown of the class has run out at this block, which is off its list. Returns the

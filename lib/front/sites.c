@@ -5,7 +5,7 @@
 #include "core/abi.h"
 #include "core/codes.h"
 #include "core/config.h"
-#include "front/front.h"
+#include "front/nested.h"
 #include "hakmem.h"
 #include "learn/site_policy.h"
 #include "mid/big.h"
@@ -112,6 +112,7 @@ int hak_sites_lets_go(uintptr_t site)
 /* ---- blocks followed to their free ---------------------------------------------------- */
 
 #define TRACKED 4096u /* a power of two; what finds no place is not tracked */
+#define TRACKED_MOST (TRACKED / 4 * 3)
 #define TRACK_PROBES 16
 
 struct tracked {
@@ -122,20 +123,35 @@ struct tracked {
 };
 
 static struct tracked tracked[TRACKED];
+static size_t tracked_count;
 static struct hak_lock track_lock;
 
-/* The place of this block, or one that is free when there is none; NULL: neither. */
+static size_t home_of(uint64_t block)
+{
+    return hash_of(block >> 4) & (TRACKED - 1);
+}
+
+/* The place of this block, or the one that it would take; NULL: too many are in the way. */
 static struct tracked *find_place(uint64_t block)
 {
-    struct tracked *empty = NULL;
-    for (size_t i = 0; i < TRACK_PROBES; i++) {
-        struct tracked *place = &tracked[(hash_of(block >> 4) + i) & (TRACKED - 1)];
-        if (place->block == block)
-            return place;
-        if (place->block == 0 && empty == NULL)
-            empty = place;
+    size_t at = home_of(block);
+    for (size_t i = 0; i < TRACK_PROBES; i++, at = (at + 1) & (TRACKED - 1))
+        if (tracked[at].block == block || tracked[at].block == 0)
+            return &tracked[at];
+    return NULL;
+}
+
+/* Closes the gap, so that no search breaks off early. */
+static void empty_place(struct tracked *place)
+{
+    size_t gap = (size_t)(place - tracked);
+    for (size_t i = (gap + 1) & (TRACKED - 1); tracked[i].block != 0; i = (i + 1) & (TRACKED - 1)) {
+        if (((i - home_of(tracked[i].block)) & (TRACKED - 1)) >= ((i - gap) & (TRACKED - 1))) {
+            tracked[gap] = tracked[i];
+            gap = i;
+        }
     }
-    return empty;
+    tracked[gap].block = 0;
 }
 
 void hak_sites_track(const void *block, uintptr_t site, size_t bytes, uint64_t weight)
@@ -145,7 +161,8 @@ void hak_sites_track(const void *block, uintptr_t site, size_t bytes, uint64_t w
         return;
     hak_lock_take(&track_lock);
     struct tracked *place = find_place((uintptr_t)block); /* its own: a free was not told */
-    if (place != NULL) {
+    if (place != NULL && tracked_count + (place->block == 0) <= TRACKED_MOST) {
+        tracked_count += place->block == 0;
         *place = (struct tracked){(uintptr_t)block, bytes, record, weight};
         hak_add_relaxed(&record->tracked_count, weight);
         hak_add_relaxed(&record->tracked_bytes, bytes * weight);
@@ -160,7 +177,8 @@ void hak_sites_forget(const void *block)
     if (place != NULL && place->block != 0) {
         hak_add_relaxed(&place->record->freed_count, place->weight);
         hak_add_relaxed(&place->record->freed_bytes, place->bytes * place->weight);
-        place->block = 0;
+        empty_place(place);
+        tracked_count--;
     }
     hak_lock_release(&track_lock);
 }
@@ -181,6 +199,14 @@ void hak_sites_fork_done(int in_child)
 /* ---- labelled calls -------------------------------------------------------------------- */
 
 static HAK_TLS uint32_t calls;
+
+/* One number in each group of `every`, at a place that differs from group to group: a program's
+ * sites take turns, and every so-manieth call may always be the same site's. */
+static int is_chosen(uint32_t number, uint64_t every)
+{
+    uint64_t group = number / every;
+    return number % every == (hash_of(group + 1) & (every - 1));
+}
 static HAK_TLS int in_labelled; /* its slow path is not to be noted a second time */
 
 /* While sites are sampled, refills are as well: one in so many, which stands for them all. */
@@ -190,7 +216,7 @@ static uint64_t share_of_slow_path(void)
     if (hak_knob(sites) == HAK_SITES_ON)
         return 1;
     uint64_t every = (uint64_t)1 << hak_knob(site_sample);
-    return slow_paths++ % every == 0 ? every : 0;
+    return is_chosen(slow_paths++, every) ? every : 0;
 }
 
 void hak_sites_note_slow(const void *block, uintptr_t site, size_t bytes, uint64_t weight,
@@ -215,7 +241,7 @@ static uint64_t weight_of_call(void)
     if (hak_knob(sites) == HAK_SITES_ON)
         return 1;
     uint64_t every = (uint64_t)1 << hak_knob(site_sample);
-    return calls++ % every == 0 ? every : 0;
+    return is_chosen(calls++, every) ? every : 0;
 }
 
 HAK_API void *hak_alloc_at(size_t size, uintptr_t site)
@@ -226,7 +252,10 @@ HAK_API void *hak_alloc_at(size_t size, uintptr_t site)
     uint64_t weight = block != NULL && site != 0 ? weight_of_call() : 0;
     if (weight != 0) {
         hak_sites_note(site, size, weight, weight != 1);
-        hak_sites_track(block, site, size, weight);
+        if (hak_slow_enter(&hak_front)) {
+            hak_sites_track(block, site, size, weight);
+            hak_slow_leave(&hak_front);
+        }
     }
     return block;
 }
@@ -241,7 +270,9 @@ HAK_API void free(void *block);
 HAK_API void hak_free_cs(void *block, size_t size)
 {
     (void)size;
-    if (hak_sites_on && block != NULL)
+    if (hak_sites_on && block != NULL && hak_slow_enter(&hak_front)) {
         hak_sites_forget(block);
+        hak_slow_leave(&hak_front);
+    }
     free(block);
 }

@@ -1,6 +1,6 @@
 /*
- * slow.c - what lies behind a miss: refill, drain, big blocks, remote frees, foreign
- * addresses. errno is preserved by every free, and by malloc unless it fails.
+ * slow.c - what lies behind a miss: refill, drain, big blocks. errno is preserved by every
+ * free, and by malloc unless it fails.
  */
 #include "front/front.h"
 
@@ -11,6 +11,8 @@
 #include "core/probe.h"
 #include "front/control.h"
 #include "front/deal.h"
+#include "front/nested.h"
+#include "front/note.h"
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
@@ -20,13 +22,23 @@
 /* A look at the clock costs as much as a refill: one in so many is not felt. */
 #define SLOW_PATHS_A_TICK 64
 
+/* Steps until a nested call's countdown, which has run out, does so again. */
+#define LOOK_AGAIN 64
+
 /* ---- allocation ---------------------------------------------------------- */
 
 HAK_NOINLINE void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site)
 {
+    struct hak_front *front = &hak_front;
     struct hak_call call = {bytes, 1, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE,
                             HAK_PATH_FRONT};
-    return hak_sample_popped(class, block, &call);
+    if (hak_unlikely(!hak_slow_enter(front))) {
+        hak_pair_arm(hak_pair_base(front->block, class, front_pops), LOOK_AGAIN);
+        return block;
+    }
+    block = hak_sample_popped(class, block, &call);
+    hak_slow_leave(front);
+    return block;
 }
 
 void hak_front_put_back(unsigned class, void *block)
@@ -114,9 +126,11 @@ static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call
         return hak_legacy_alloc(class);
     if (front->own_word == HAK_NO_WORD)
         return without_front(front, class, call);
-    unsigned got = hak_tiny_refill(front->heap, class, &front->head[class]);
+    void *list = NULL;
+    unsigned got = hak_tiny_refill(front->heap, class, &list);
     if (got == 0)
         return fall_back(front, class, call);
+    hak_nested_set_list(front, class, list);
     list_refilled(front, class, got);
     call->path = front->heap->path;
     return pop(front, class, call);
@@ -149,7 +163,7 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
     if (answer.block == NULL)
         return NULL;
     if (answer.rest_count != 0) {
-        front->head[class] = answer.rest;
+        hak_nested_set_list(front, class, answer.rest);
         list_refilled(front, class, answer.rest_count);
     }
     hak_front_count_direct(answer.class);
@@ -188,9 +202,19 @@ static HAK_NOINLINE int may_try_again(size_t bytes)
     return bytes <= PTRDIFF_MAX && hak_reclaim() != 0;
 }
 
+static HAK_COLD void *alloc_nested(size_t bytes, size_t align)
+{
+    int saved = errno;
+    void *block = hak_nested_alloc(bytes, align);
+    errno = block != NULL ? saved : ENOMEM;
+    return block;
+}
+
 void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t site)
 {
     int zeroed, saved = errno;
+    if (hak_unlikely(!hak_slow_enter(&hak_front)))
+        return alloc_nested(bytes, align);
     struct hak_call call = {bytes, align, site, HAK_PATH_FRONT};
     void *block;
     do
@@ -198,13 +222,24 @@ void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t sit
                 : hak_front.head[class] != NULL ? pop(&hak_front, class, &call)
                                                 : alloc_class(class, &call, &zeroed);
     while (hak_unlikely(block == NULL) && may_try_again(bytes));
+    hak_slow_leave(&hak_front);
     errno = block != NULL ? saved : ENOMEM;
     return block;
+}
+
+/* The table of classes is by KiB: it sends up to 1023 bytes below the threshold here, too. */
+static int is_below_big(size_t bytes)
+{
+    const struct hak_policy *policy = hak_policy_now();
+    size_t least = hak_policy_deals(policy) ? hak_deal_threshold(0) : policy->mmap_threshold;
+    return bytes < least && hak_deal_class(bytes) != HAK_CLASS_NONE;
 }
 
 /* A request that no class serves: Big, unless an arm that it is dealt to has a class for it. */
 static void *alloc_above(struct hak_call *call, int *zeroed)
 {
+    if (hak_unlikely(is_below_big(call->bytes)))
+        return alloc_class(hak_deal_class(call->bytes), call, zeroed);
     look_around(&hak_front);
     if (hak_unlikely(hak_deal_counts_sizes))
         hak_deal_count_size(call->bytes);
@@ -217,37 +252,24 @@ static void *alloc_above(struct hak_call *call, int *zeroed)
     return block;
 }
 
-/* Blocks that refills of the class have brought this thread. */
-static uint64_t refilled(unsigned class)
-{
-    const struct hak_block *block = hak_front.block;
-    return block != NULL ? hak_load_relaxed(&block->class[class][HAK_CLASS_refilled]) : 0;
-}
-
-/* A refill stands for the requests that it will serve. */
-static HAK_NOINLINE void note_site(const void *block, const struct hak_call *call, unsigned class,
-                                   uint64_t before)
-{
-    uint64_t brought = refilled(class) - before;
-    int is_big = call->path == HAK_PATH_MAP || call->path == HAK_PATH_BIGCACHE;
-    hak_sites_note_slow(block, call->site, call->bytes, brought != 0 ? brought : 1, is_big);
-}
-
 static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 {
     int saved = errno;
+    *zeroed = 0;
+    if (hak_unlikely(!hak_slow_enter(&hak_front)))
+        return alloc_nested(bytes, 1);
     hak_library_start();
     unsigned class = hak_class_of(bytes);
     struct hak_call call = {bytes, 1, site, HAK_PATH_FRONT};
-    uint64_t before = hak_sites_on ? refilled(class) : 0;
+    struct hak_note note = hak_note_begin(class);
     void *block;
     do {
         *zeroed = 0;
         block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
                                         : alloc_class(class, &call, zeroed);
     } while (hak_unlikely(block == NULL) && may_try_again(bytes));
-    if (hak_unlikely(hak_sites_on) && block != NULL)
-        note_site(block, &call, class, before);
+    hak_note_end(&note, block, &call, class);
+    hak_slow_leave(&hak_front);
     errno = block != NULL ? saved : ENOMEM;
     return block;
 }
@@ -265,10 +287,11 @@ HAK_NOINLINE void *hak_calloc_slow(size_t bytes, uintptr_t site)
     return block != NULL && !zeroed ? memset(block, 0, bytes) : block;
 }
 
-/* ---- free ------------------------------------------------------------------ */
+/* ---- full lists ------------------------------------------------------------ */
 
-static void *give_back(struct hak_front *front, unsigned class, void *list, unsigned count)
+void *hak_front_give_back(unsigned class, void *list, unsigned count)
 {
+    struct hak_front *front = &hak_front;
     if (class < hak_classes.tiny_count)
         return hak_tiny_drain(front->heap, class, list, count);
     return hak_ace_drain(class, counts_of(front), list, count);
@@ -281,7 +304,10 @@ static void drain(struct hak_front *front, unsigned class, unsigned count)
     hak_count_class(front->block, class, drained, count);
     front->extra[class] -= count;
     uint64_t sent = front->heap != NULL ? front->heap->sent : 0;
-    front->head[class] = give_back(front, class, front->head[class], count);
+    void *list = front->head[class];
+    front->head[class] = NULL;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    hak_nested_set_list(front, class, hak_front_give_back(class, list, count));
     hak_probe_drain(class, count, front->heap != NULL ? front->heap->sent - sent : 0);
     if (front->head[class] == NULL) /* also after a broken list was given up */
         front->extra[class] -= length_of(front, class);
@@ -298,6 +324,10 @@ HAK_NOINLINE void hak_front_full(unsigned class)
 {
     int saved = errno;
     struct hak_front *front = &hak_front;
+    if (hak_unlikely(!hak_slow_enter(front))) {
+        hak_pair_arm(hak_pair_base(front->block, class, front_pushes), LOOK_AGAIN);
+        return;
+    }
     if (hak_unlikely(hak_control_waits()))
         hak_control_answer();
     hak_sample_class(class);
@@ -310,105 +340,8 @@ HAK_NOINLINE void hak_front_full(unsigned class)
         front->calm[class]++;
     }
     arm_pushes(front, class, length_of(front, class));
+    hak_slow_leave(front);
     errno = saved;
-}
-
-void hak_front_count_direct_free(unsigned class)
-{
-    struct hak_front *front = &hak_front;
-    if (front->heap != NULL)
-        hak_count_class(front->block, class, direct_frees, 1);
-    else
-        hak_gauge_class_add(class, direct_frees, 1);
-}
-
-static void free_single(struct hak_front *front, unsigned class, void *block)
-{
-    *(void **)block = NULL;
-    hak_front_count_direct_free(class);
-    give_back(front, class, block, 1);
-}
-
-/* Nothing is ever read from such an address. HAKMEM_SAFE_FREE asks the kernel, so that the event
- * tells a wild pointer (got 0) from somebody else's memory (got 1). */
-static HAK_COLD void free_foreign(void *block)
-{
-    hak_gauge_add(foreign_frees, 1);
-    int is_mapped = hak_knob(safe_free) && hak_os_is_mapped(block);
-    hak_integrity(HAK_INTEGRITY_BAD_FREE, block, (uint64_t)is_mapped, 0);
-}
-
-static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void *block)
-{
-    uint32_t tag = word >> HAK_TAG_SHIFT;
-    unsigned class = word & HAK_CLASS_MASK;
-    if (tag == HAK_TAG_DIRECT && (uintptr_t)block % HAK_UNIT_BYTES != 0) {
-        free_foreign(block); /* inside a block */
-    } else if (tag == HAK_TAG_DIRECT) {
-        hak_front_count_direct_free(class);
-        hak_ace_direct_free(unit, class);
-    } else if (tag == HAK_TAG_SAMPLED) {
-        hak_front_count_direct_free(class);
-        hak_sample_free(unit, class, block);
-    } else if (tag == HAK_TAG_LEGACY) {
-        hak_legacy_free(unit, block);
-    } else if (tag == HAK_TAG_SHARED || (front->heap != NULL && tag == front->heap->tag)) {
-        free_single(front, class, block);
-    } else if (front->heap == NULL) {
-        hak_tiny_free_homeless(unit, class, block);
-    } else {
-        hak_tiny_free_remote(front->heap, unit, class, block);
-    }
-}
-
-static void free_big(void *block)
-{
-    if (hak_sites_on)
-        hak_sites_forget(block);
-    hak_sample_forget(block); /* first: its address may be another's at once */
-    if (hak_big_free(block) != 0)
-        free_foreign(block);
-}
-
-/* The arm that the free of a block is put down to. */
-static HAK_COLD struct hak_deal deal_of_free(const void *block, uint32_t word)
-{
-    size_t bytes = word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : hak_big_usable(block);
-    struct hak_deal none = {0, 0, 0};
-    if (bytes != 0)
-        bytes--; /* a stride at an arm's threshold holds what lies below it */
-    return hak_deal_concerns(bytes) ? hak_deal_block(bytes, word == 0) : none;
-}
-
-static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
-{
-    int saved = errno;
-    if (block == NULL)
-        return;
-    if (hak_front.heap == NULL && !hak_front.ended)
-        hak_thread_start();
-    struct hak_deal deal = {0, 0, 0};
-    if (hak_unlikely(hak_policy_deals(hak_policy_now())))
-        deal = deal_of_free(block, word);
-    if (word != 0)
-        free_unit(&hak_front, unit, word, block);
-    else
-        free_big(block);
-    hak_deal_done(&deal);
-    errno = saved;
-}
-
-/* Blocks of other threads' slabs come here in numbers; they touch no system call. */
-HAK_NOINLINE void hak_free_slow(void *block)
-{
-    struct hak_heap *heap = hak_front.heap;
-    size_t unit = hak_unit_of(block);
-    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-    if (hak_likely(word - 1 < hak_unit_word(HAK_BLOCK_CAPACITY, 0) && heap != NULL &&
-                   word >> HAK_TAG_SHIFT != heap->tag))
-        hak_tiny_free_remote(heap, unit, word & HAK_CLASS_MASK, block);
-    else
-        free_other(block, unit, word);
 }
 
 /* ---- fork ------------------------------------------------------------------------------- */
@@ -441,7 +374,7 @@ void hak_front_empty_all(void)
         if (front->head[class] != NULL && length > 0)
             drain(front, class, (unsigned)length);
         if (front->head[class] != NULL) /* miscounted: a child of a raw clone() counts here too */
-            give_back(front, class, front->head[class], HAK_WHOLE_LIST);
+            hak_front_give_back(class, front->head[class], HAK_WHOLE_LIST);
         front->head[class] = NULL;
     }
 }

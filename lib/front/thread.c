@@ -13,6 +13,7 @@
 #include "core/config.h"
 #include "front/control.h"
 #include "front/learning.h"
+#include "front/nested.h"
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
@@ -79,12 +80,15 @@ HAK_NOINLINE void hak_library_start(void)
 {
     if (hak_likely(hak_load_acquire(&library.started)))
         return;
+    int entered = hak_slow_enter(&hak_front);
     hak_lock_take(&library.lock);
     if (!library.started) {
         start_library();
         hak_store_release(&library.started, 1);
     }
     hak_lock_release(&library.lock);
+    if (entered)
+        hak_slow_leave(&hak_front);
 }
 
 /* ---- threads --------------------------------------------------------------------- */
@@ -132,7 +136,7 @@ static void open_front(struct hak_front *front, struct hak_heap *heap)
     }
 }
 
-int hak_thread_start(void)
+static int start_thread(void)
 {
     struct hak_heap *heap = NULL;
     struct hak_block *block = NULL;
@@ -151,10 +155,37 @@ int hak_thread_start(void)
     hak_tiny_start(heap, tag, block);
     open_front(&hak_front, heap);
     hak_count_scalar(block, threads_started, 1);
-    if (library.has_key) /* may allocate: the front is open by now */
+    if (library.has_key) { /* may allocate: the front is open by now */
+        uint32_t before = hak_slow_pause(&hak_front);
         pthread_setspecific(library.key, (void *)1);
+        hak_slow_go_on(&hak_front, before);
+    }
     hak_sample_start();
     return 0;
+}
+
+int hak_thread_start(void)
+{
+    int entered = hak_slow_enter(&hak_front);
+    int error = start_thread();
+    if (entered)
+        hak_slow_leave(&hak_front);
+    return error;
+}
+
+HAK_API void *malloc(size_t bytes);
+
+/* What the program's first call would otherwise pay for; whoever allocates before this, as
+ * the loader and other constructors do, has started it by then. A program with threads of
+ * its own finds the learner's there from the start. A tool that opens the library to read its
+ * tables has another malloc, and starts nothing. */
+__attribute__((constructor)) static void start_early(void)
+{
+    if (malloc != hak_own_malloc)
+        return;
+    if (hak_front.heap == NULL)
+        hak_thread_start();
+    hak_learning_start();
 }
 
 /* Other TLS destructors may still allocate after us, so let them go first: a key whose
@@ -169,7 +200,7 @@ static void end_thread(void *round)
         return;
     }
     struct hak_heap *heap = front->heap;
-    if (heap == NULL)
+    if (heap == NULL || !hak_slow_enter(front))
         return;
     hak_front_empty_all();
     hak_tiny_end(heap);
@@ -182,12 +213,14 @@ static void end_thread(void *round)
     hak_page_retire(heap->block);
     give_tag(heap->tag);
     hak_lock_release(&threads.lock);
+    hak_slow_leave(front);
 }
 
 /* ---- fork --------------------------------------------------------------------------- */
 
 static void fork_prepare(void)
 {
+    int entered = hak_slow_enter(&hak_front);
     hak_front_fork_prepare();
     hak_learning_fork_prepare();
     hak_sites_fork_prepare();
@@ -199,6 +232,8 @@ static void fork_prepare(void)
     hak_ace_fork_prepare();
     hak_zone_fork_prepare();
     hak_lock_forking = 1;
+    if (entered) /* other libraries' handlers may allocate */
+        hak_slow_leave(&hak_front);
 }
 
 static void fork_done(int in_child)
@@ -218,15 +253,19 @@ static void fork_done(int in_child)
 
 static void fork_parent(void)
 {
+    int entered = hak_slow_enter(&hak_front);
     fork_done(0);
     hak_sites_fork_done(0);
     hak_learning_fork_done(0);
+    if (entered)
+        hak_slow_leave(&hak_front);
 }
 
 /* The slabs of the threads that are gone stay as they are: one may have been halfway
  * through a refill. */
 static void fork_child(void)
 {
+    int entered = hak_slow_enter(&hak_front);
     fork_done(1);
     hak_page_refork(hak_front.heap != NULL ? hak_front.block : NULL);
     hak_front_fork_child();
@@ -234,5 +273,7 @@ static void fork_child(void)
     hak_control_fork_child();
     hak_sites_fork_done(1);
     hak_learning_fork_done(1);
+    if (entered)
+        hak_slow_leave(&hak_front);
 }
 

@@ -137,18 +137,37 @@ static uint64_t sum_of_scalar(unsigned word)
     return sum;
 }
 
-void hak_window_pools(struct hak_trial_window *mid, struct hak_trial_window *large)
+/* A sum taken while a thread retires may lie behind the one before. */
+static uint64_t gained_scalar(unsigned word, uint64_t *last)
 {
-    static uint64_t turned_away_before;
-    *mid = *large = (struct hak_trial_window){0, 0, 0, 0};
+    uint64_t sum = hak_max(sum_of_scalar(word), *last), gain = sum - *last;
+    *last = sum;
+    return gain;
+}
+
+void hak_window_seen(struct hak_trials_seen *seen)
+{
+    static uint64_t last_turned_away, last_stays, last_moves;
+    *seen = (struct hak_trials_seen){.realloc_stays = 0};
     for (unsigned c = hak_classes.tiny_count; c < hak_classes.count; c++)
-        add_pool(hak_class_is_mid(c) ? mid : large, c);
-    /* What W_MAX turned away went to Big: neither tier's alone, so it counts for both. A sum
-     * taken while a thread retires may lie behind the one before. */
-    uint64_t turned_away = hak_max(sum_of_scalar(HAK_SCALAR_ace_threshold), turned_away_before);
-    add_turned_away(mid, turned_away - turned_away_before);
-    add_turned_away(large, turned_away - turned_away_before);
-    turned_away_before = turned_away;
+        add_pool(hak_class_is_mid(c) ? &seen->mid : &seen->large, c);
+    /* What W_MAX turned away went to Big: neither tier's alone, so it counts for both. */
+    uint64_t turned_away = gained_scalar(HAK_SCALAR_ace_threshold, &last_turned_away);
+    add_turned_away(&seen->mid, turned_away);
+    add_turned_away(&seen->large, turned_away);
+    seen->realloc_stays = gained_scalar(HAK_SCALAR_realloc_stays, &last_stays);
+    seen->realloc_moves = gained_scalar(HAK_SCALAR_realloc_moves, &last_moves);
+}
+
+struct hak_dyn1_choice hak_window_choose_dyn1(void)
+{
+    struct hak_dyn1_config config = hak_dyn1_config_default();
+    uint64_t requests[HAK_DYN1_BINS];
+    for (unsigned k = 0; k < HAK_DYN1_BINS; k++)
+        requests[k] = hak_load_relaxed(&hak_deal_mid_sizes[k]);
+    unsigned first = hak_classes.tiny_count - 1; /* its size is where Mid begins */
+    return hak_dyn1_choose(&config, requests, &hak_classes.size[first],
+                           hak_classes.mid_count - first);
 }
 
 /* ---- caps --------------------------------------------------------------------------- */
@@ -182,10 +201,16 @@ static uint32_t cap_of(unsigned c, uint64_t requests, uint64_t min_samples)
     return (uint32_t)(now[c][HAK_CLASS_mapped_class_bytes] / hak_classes.size[c]);
 }
 
-static uint32_t move_range(const struct hak_cap_config *config, unsigned first, unsigned end)
+static uint32_t move_range(const struct hak_cap_config *config, unsigned first, unsigned end,
+                           int is_pinned)
 {
     struct hak_cap_class classes[HAK_CAP_CLASSES_MAX];
     uint32_t count = 0, moved = 0;
+    if (is_pinned) { /* as it is, too, when it is let go again */
+        for (unsigned c = first; c < end; c++)
+            hak_policy_learned.ace_cap[c] = 0;
+        return 0;
+    }
     for (unsigned c = first; c < end && count < HAK_CAP_CLASSES_MAX; c++, count++) {
         uint64_t hits = gained(c, HAK_CLASS_pool_hits), misses = gained(c, HAK_CLASS_pool_misses);
         classes[count] = (struct hak_cap_class){
@@ -193,6 +218,7 @@ static uint32_t move_range(const struct hak_cap_config *config, unsigned first, 
             .misses = misses,
             .unit_bytes = hak_classes.size[c],
             .cap = cap_of(c, hits + misses, config->min_samples),
+            .in_use = (uint32_t)live_blocks(c),
         };
     }
     hak_cap_move(config, classes, count);
@@ -214,8 +240,10 @@ static unsigned pooled_end(void)
 uint32_t hak_window_move_caps(const struct hak_learner_config *config)
 {
     struct hak_cap_config mid = live_mid(&config->mid), large = live_large(&config->large);
-    uint32_t moved = move_range(&mid, hak_classes.tiny_count, hak_classes.mid_count) +
-                     move_range(&large, hak_classes.mid_count, pooled_end());
+    uint32_t moved = move_range(&mid, hak_classes.tiny_count, hak_classes.mid_count,
+                                hak_knob_is_pinned(cap_mid)) +
+                     move_range(&large, hak_classes.mid_count, pooled_end(),
+                                hak_knob_is_pinned(cap_large));
     turn_over();
     return moved;
 }

@@ -95,7 +95,8 @@ struct hak_page_header {
 struct hak_knob_value {
     int64_t value;
     uint32_t source;             /* 0 default, 1 mode, 2 env, 3 live */
-    uint32_t flags;              /* 1: the given value was refused and replaced */
+    uint32_t flags;              /* 1: the given value was refused and replaced; 2: the value
+                                  * in force is the learner's (its source is live) */
 };
 
 struct hak_class_info {

@@ -2,15 +2,18 @@
 #include "ace_controller.h"
 
 #include <math.h>
+#include <string.h>
 
 struct hak_ace_controller_config hak_ace_controller_config_default(void) {
     return (struct hak_ace_controller_config){
-        .capacity_floor = 8,
+        .capacity_floor = 32,
         .min_operations = 256,
         .grow_miss_rate = 0.02,   /* a refill costs some 50 hits: at 2 % as much as all hits */
         .shrink_miss_rate = 0.002,
         .waste_ratio = 1.5,
+        .waste_share = 0.125,
         .idle_windows = 4,
+        .keep_bytes = UINT64_C(4) << 10, /* a page: less is nothing to a cache */
         .budget_bytes = UINT64_C(64) << 20,
         .slow_weight = 50,
         .waste_weight = 0.5,
@@ -28,6 +31,17 @@ static uint32_t clamp_slots(const struct hak_ace_controller *c, uint32_t slots) 
     if (slots > c->ceiling_slots)
         slots = c->ceiling_slots;
     return slots < c->config.capacity_floor ? c->config.capacity_floor : slots;
+}
+
+/* Classes that the old ceiling bound go up with its trial at once, so that the trial's whole window
+ * runs under the new one; not where that might pass the budget. */
+static void lift(struct hak_ace_controller *c, uint32_t before) {
+    if (c->config.budget_bytes != 0 &&
+        c->ceiling_slots * c->held_bytes > before * c->config.budget_bytes)
+        return;
+    for (uint32_t i = 0; i < c->classes; i++)
+        if (c->ceiling_slots > before && c->capacity_slots[i] == before)
+            c->capacity_slots[i] = c->ceiling_slots;
 }
 
 /* Makes the rungs in force, with the trial in place of its ladder's current one, the decision. */
@@ -48,19 +62,24 @@ static bool decide(struct hak_ace_controller *c) {
 
 void hak_ace_controller_init(struct hak_ace_controller *c,
                              const struct hak_ace_controller_config *config, uint32_t classes,
-                             uint32_t start_slots) {
+                             const uint32_t *start_slots) {
     *c = (struct hak_ace_controller){.config = *config, .present_reward = NAN};
     c->classes =
         classes < HAK_ACE_CONTROLLER_CLASSES_MAX ? classes : HAK_ACE_CONTROLLER_CLASSES_MAX;
     hak_ucb1_walk_init(&c->ceiling, &config->walk, config->ceilings, config->ceiling_start);
     hak_ucb1_walk_init(&c->drain, &config->walk, config->drains, config->drain_start);
     for (uint32_t i = 0; i < c->classes; i++)
-        c->capacity_slots[i] = start_slots;
+        c->capacity_slots[i] = start_slots[i];
     decide(c);
 }
 
-static bool wasted(const struct hak_ace_controller *c, const struct hak_ace_class_window *w) {
-    return (double)w->mapped_bytes > c->config.waste_ratio * (double)w->live_bytes;
+/* Is memory wasted, and are the lists to blame for a fair part of it? */
+static bool wasted(const struct hak_ace_controller *c, uint32_t class,
+                   const struct hak_ace_class_window *w, uint32_t threads) {
+    double waste = (double)w->mapped_bytes - (double)w->live_bytes;
+    double lists = (double)c->capacity_slots[class] * (double)w->block_bytes * threads;
+    return (double)w->mapped_bytes > c->config.waste_ratio * (double)w->live_bytes &&
+           lists >= c->config.waste_share * waste;
 }
 
 /* A list that only runs empty feeds a growing program, one that only overflows is fed by other
@@ -70,23 +89,31 @@ static bool thrashes(const struct hak_ace_class_window *w) {
     return 4 * w->drains >= w->refills && 4 * w->refills >= w->drains && w->drains > 0;
 }
 
+static uint32_t halved(const struct hak_ace_controller *c, uint32_t class,
+                       const struct hak_ace_class_window *w, uint32_t threads) {
+    uint32_t slots = c->capacity_slots[class];
+    if (slots * w->block_bytes * threads <= c->config.keep_bytes)
+        return slots;
+    return clamp_slots(c, slots / 2);
+}
+
 /* The capacity that the class's own window asks for, before the budget. */
 static uint32_t wanted_slots(struct hak_ace_controller *c, uint32_t class,
-                             const struct hak_ace_class_window *w) {
+                             const struct hak_ace_class_window *w, uint32_t threads) {
     uint32_t slots = c->capacity_slots[class];
     uint64_t pops = w->hits + w->refills;
     if (pops == 0 || pops < c->config.min_operations) {
         if (++c->idle[class] < c->config.idle_windows)
             return slots;
         c->idle[class] = 0; /* the next halving waits as long again */
-        return clamp_slots(c, slots / 2);
+        return halved(c, class, w, threads);
     }
     c->idle[class] = 0;
     double miss_rate = (double)w->refills / (double)pops;
     if (miss_rate > c->config.grow_miss_rate && thrashes(w))
         return clamp_slots(c, slots * 2);
-    if (miss_rate < c->config.shrink_miss_rate && wasted(c, w))
-        return clamp_slots(c, slots / 2);
+    if (miss_rate < c->config.shrink_miss_rate && wasted(c, class, w, threads))
+        return halved(c, class, w, threads);
     return slots;
 }
 
@@ -96,7 +123,7 @@ uint32_t hak_ace_controller_fast(struct hak_ace_controller *c,
     uint64_t total_bytes = 0;
     /* Shrinks first: what they give up is there for those that grow. */
     for (uint32_t i = 0; i < c->classes; i++) {
-        wanted[i] = wanted_slots(c, i, &window[i]);
+        wanted[i] = wanted_slots(c, i, &window[i], threads);
         if (wanted[i] < c->capacity_slots[i]) {
             c->capacity_slots[i] = wanted[i];
             changed++;
@@ -113,6 +140,7 @@ uint32_t hak_ace_controller_fast(struct hak_ace_controller *c,
         c->capacity_slots[i] = wanted[i];
         changed++;
     }
+    c->held_bytes = total_bytes;
     return changed;
 }
 
@@ -142,7 +170,8 @@ static void pass_turn(struct hak_ace_controller *c) {
 /* The window of a trial has ended: compares it with the one before; a streak keeps the turn. */
 static void end_trial(struct hak_ace_controller *c, uint64_t now_ns, double reward) {
     struct hak_ucb1_walk *walk = turning(c);
-    hak_ucb1_walk_window(walk, now_ns, c->trial, c->present_reward, reward);
+    if (!hak_ucb1_walk_window(walk, now_ns, c->trial, c->present_reward, reward))
+        memcpy(c->capacity_slots, c->before_trial, sizeof c->capacity_slots);
     c->trying = false;
     if (walk->streak == 0)
         pass_turn(c);
@@ -161,12 +190,17 @@ static void open_trial(struct hak_ace_controller *c, uint64_t now_ns, double rew
     }
     c->present_reward = reward;
     c->trying = true;
+    memcpy(c->before_trial, c->capacity_slots, sizeof c->capacity_slots);
 }
 
 bool hak_ace_controller_slow(struct hak_ace_controller *c, uint64_t now_ns, double reward) {
+    uint32_t before = c->ceiling_slots;
     if (c->trying)
         end_trial(c, now_ns, reward);
     else
         open_trial(c, now_ns, reward);
-    return decide(c);
+    bool changed = decide(c);
+    if (c->trying)
+        lift(c, before);
+    return changed;
 }

@@ -41,9 +41,15 @@ static uint32_t floor_cap(const struct hak_cap_config *config) {
     return config->cap_min > 0 ? config->cap_min : 1;
 }
 
+/* An eighth above what is in use, for a window's swings. */
+static uint32_t useful_floor(const struct hak_cap_config *config, const struct hak_cap_class *one) {
+    uint32_t useful = one->in_use + one->in_use / 8 + (one->in_use > 0);
+    return useful > floor_cap(config) ? useful : floor_cap(config);
+}
+
 /* One step down, not below the floor; the bytes given up. */
-static uint64_t lower(const struct hak_cap_config *config, struct hak_cap_class *one) {
-    uint32_t least = floor_cap(config);
+static uint64_t lower(const struct hak_cap_config *config, struct hak_cap_class *one,
+                      uint32_t least) {
     if (one->cap <= least)
         return 0;
     uint32_t step = one->cap - least < config->step ? one->cap - least : config->step;
@@ -80,7 +86,7 @@ static bool make_room(const struct hak_cap_config *config, struct hak_cap_class 
         if (donor == count)
             return false;
         *donors &= ~(1u << donor);
-        uint64_t given = lower(config, &classes[donor]);
+        uint64_t given = lower(config, &classes[donor], floor_cap(config));
         result->held_bytes -= given;
         result->lowered += given > 0;
     }
@@ -92,17 +98,19 @@ struct hak_cap_result hak_cap_move(const struct hak_cap_config *config,
     struct hak_cap_result result = {.raised = 0};
     uint32_t donors = 0, wanting = 0;
     count = count < HAK_CAP_CLASSES_MAX ? count : HAK_CAP_CLASSES_MAX;
+    bool budget = config->budget_bytes > 0;
+    bool over = budget && held_bytes(classes, count) > config->budget_bytes;
     for (uint32_t i = 0; i < count; i++) {
         int way = direction(config, &classes[i]);
+        uint32_t least = over ? floor_cap(config) : useful_floor(config, &classes[i]);
         if (way < 0)
-            result.lowered += lower(config, &classes[i]) > 0;
+            result.lowered += lower(config, &classes[i], least) > 0;
         else if (way > 0 && classes[i].cap < config->cap_max)
             wanting |= 1u << i;
         else if (classes[i].cap > 0)
             donors |= 1u << i;
     }
     result.held_bytes = held_bytes(classes, count);
-    bool budget = config->budget_bytes > 0;
     /* A budget that was cut since the last window binds those that want more as well. */
     if (budget && !make_room(config, classes, count, &donors, 0, &result)) {
         result.denied = (uint32_t)__builtin_popcount(wanting);

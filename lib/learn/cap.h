@@ -5,9 +5,10 @@
  * class's cap by one step, one above it lowers the cap by one step; the sum over the classes
  * stays within a budget. When it does not suffice for all, the classes with the most misses are
  * served first, and classes that asked for nothing each give up one step, those with the fewest
- * misses first. This is an integral controller with a dead band (K. Astrom and R. Murray,
- * "Feedback Systems", 2008, 10.1); steps and targets are the project's: mid 0.65 by 4, large
- * 0.55 by 1.
+ * misses first. But for the budget, no cap is lowered to less than what its class has in use: over
+ * its cap a pool works harder, and what is in use does not come back by that. This is an
+ * integral controller with a dead band (K. Astrom and R. Murray, "Feedback Systems", 2008, 10.1);
+ * steps and targets are the project's: mid 0.65 by 4, large 0.55 by 1.
  *
  * A cap counts units (blocks or bundles; unit_bytes says how large one is). It is soft: over it
  * the pools refill sparingly, see hak_cap_bundle.
@@ -43,6 +44,7 @@ struct hak_cap_class {
     uint64_t misses;     /* requests of this window that were not */
     uint64_t unit_bytes; /* what one unit of cap holds */
     uint32_t cap;        /* in: in force; out: for the next window; units, 0 = none */
+    uint32_t in_use;     /* units that the program holds: a cap below them saves nothing */
 };
 
 struct hak_cap_result {

@@ -34,7 +34,7 @@ static void forget_all(struct hak_learner *l) {
 
 void hak_learner_init(struct hak_learner *l, const struct hak_learner_config *config,
                       uint32_t start, enum hak_lifecycle_state state, uint32_t tiny_classes,
-                      uint32_t start_slots, uint64_t now_ns) {
+                      const uint32_t *start_slots, uint64_t now_ns) {
     *l = (struct hak_learner){.config = *config};
     hak_tuner_init(&l->tuner, &config->tuner, HAK_LEARNER_ARMS, start, state, now_ns);
     hak_ace_controller_init(&l->ace, &config->ace, tiny_classes, start_slots);

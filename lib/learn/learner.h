@@ -46,10 +46,11 @@ struct hak_learner {
     struct hak_ace_class_window slow[HAK_ACE_CONTROLLER_CLASSES_MAX]; /* its sums */
 };
 
-/* start is the arm in force, state LEARN or FROZEN. tiny_classes fronts start at start_slots. */
+/* start is the arm in force, state LEARN or FROZEN. Front i of tiny_classes starts at
+ * start_slots[i]. */
 void hak_learner_init(struct hak_learner *learner, const struct hak_learner_config *config,
                       uint32_t start, enum hak_lifecycle_state state, uint32_t tiny_classes,
-                      uint32_t start_slots, uint64_t now_ns);
+                      const uint32_t *start_slots, uint64_t now_ns);
 
 /* The arm nearest to a threshold in bytes, not below it. */
 uint32_t hak_learner_arm_of(uint64_t threshold_bytes);

@@ -1,10 +1,9 @@
 #include "mid/big.h"
 
-#include "core/counters.h"
-#include <sys/mman.h>
-
 #include "core/config.h"
+#include "core/counters.h"
 #include "mid/bigcache.h"
+#include "mid/bigmap.h"
 #include "mid/span.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -14,6 +13,8 @@ struct big_block {
     uintptr_t address; /* 0: an unused entry */
     size_t bytes;      /* mapped */
     uintptr_t site;    /* return address of the call that asked for it */
+    size_t slack;      /* of `bytes`, only there to end on a huge page */
+    int is_part;       /* of a mapping that was cut */
 };
 
 int (*hak_big_lets_go)(uintptr_t site);
@@ -25,11 +26,17 @@ static struct {
     size_t capacity; /* a power of two, or 0 */
     size_t count;
     size_t live_bytes, peak_bytes; /* of blocks in use: now, and at most so far */
+    size_t slack_bytes; /* of blocks in use */
 } table;
 
 /* Freed blocks may be kept up to what was in use at some time: then keeping them does
  * not raise the peak of RSS. This much is free of that rule. */
 #define FREE_HEADROOM ((size_t)4 * HAK_MIB)
+
+/* A block that grew ends on a huge page, since it is likely to grow on. All of these ends
+ * together may be this much, and this part of what is in use. */
+#define FREE_SLACK ((size_t)4 * HAK_MIB)
+#define SLACK_PART 8
 
 #define FIRST_CAPACITY 256
 
@@ -50,19 +57,21 @@ static struct big_block *find(uintptr_t address)
     }
 }
 
-static void insert(uintptr_t address, size_t bytes, uintptr_t site)
+static struct big_block *insert(uintptr_t address, size_t bytes, uintptr_t site)
 {
     size_t i = home_of(address);
     while (table.entries[i].address != 0)
         i = (i + 1) & (table.capacity - 1);
-    table.entries[i] = (struct big_block){address, bytes, site};
+    table.entries[i] = (struct big_block){address, bytes, site, 0, 0};
     table.count++;
+    return &table.entries[i];
 }
 
 /* Closes the gap, so that no search breaks off early. */
 static void remove_entry(struct big_block *entry)
 {
     size_t mask = table.capacity - 1, gap = (size_t)(entry - table.entries);
+    table.slack_bytes -= entry->slack;
     for (size_t i = (gap + 1) & mask; table.entries[i].address != 0; i = (i + 1) & mask) {
         size_t home = home_of(table.entries[i].address);
         if (((i - home) & mask) >= ((i - gap) & mask)) {
@@ -89,7 +98,7 @@ static int make_room(void)
     table.count = 0;
     for (size_t i = 0; i < old_capacity; i++)
         if (old[i].address != 0)
-            insert(old[i].address, old[i].bytes, old[i].site);
+            *insert(old[i].address, old[i].bytes, old[i].site) = old[i];
     if (old != NULL)
         hak_os.unmap(old, old_capacity * sizeof *old);
     return 0;
@@ -141,119 +150,15 @@ static void give_to_zone(void *block, size_t bytes)
     hak_zone_give(unit, units);
 }
 
-/* ---- mapping --------------------------------------------------------------------------- */
+/* ---- blocks ----------------------------------------------------------------------------- */
 
-/* Maps with room to spare and gives back what lies before and behind. */
-static char *map_aligned(size_t bytes, size_t align)
-{
-    char *lucky = hak_os.map(NULL, bytes); /* newer kernels align large mappings themselves */
-    if (lucky == NULL || ((uintptr_t)lucky & (align - 1)) == 0)
-        return lucky;
-    hak_os.unmap(lucky, bytes);
-    size_t spare = align > HAK_PAGE_BYTES ? align - HAK_PAGE_BYTES : 0, total;
-    if (__builtin_add_overflow(bytes, spare, &total))
-        return NULL;
-    char *start = hak_os.map(NULL, total);
-    if (start == NULL || spare == 0)
-        return start;
-    char *aligned = (char *)hak_align_up((uintptr_t)start, align);
-    size_t before = (size_t)(aligned - start), behind = total - before - bytes;
-    if (before != 0)
-        hak_os.unmap(start, before);
-    if (behind != 0)
-        hak_os.unmap(aligned + bytes, behind);
-    return aligned;
-}
-
-/* Under the lock. */
+/* All of these under the lock. */
 static void count_live(int64_t bytes, int blocks)
 {
     table.live_bytes += (size_t)bytes;
     table.peak_bytes = hak_max(table.peak_bytes, table.live_bytes);
     hak_gauge_add(big_live_bytes, bytes);
     hak_gauge_add(big_live_blocks, blocks);
-}
-
-enum thp_policy { THP_OFF, THP_AUTO, THP_ON };
-
-#define HUGE_PAGE_BYTES (2 * HAK_MIB)
-/* In `auto`, blocks of this size range get huge pages: large enough to fill them, not so
- * large that the program is likely to want address space rather than memory. */
-#define AUTO_HUGE_LEAST (2 * HAK_MIB)
-#define AUTO_HUGE_MOST (32 * HAK_MIB)
-
-static int wants_huge_pages(size_t bytes)
-{
-    int64_t policy = hak_knob(thp);
-    return bytes >= HUGE_PAGE_BYTES &&
-           (policy == THP_ON ||
-            (policy == THP_AUTO && bytes >= AUTO_HUGE_LEAST && bytes <= AUTO_HUGE_MOST));
-}
-
-static char *map_fresh(size_t bytes, size_t align)
-{
-    int huge = wants_huge_pages(bytes);
-    char *block = map_aligned(bytes, huge ? hak_max(align, HUGE_PAGE_BYTES) : align);
-    if (block == NULL && huge) /* address space is short: huge pages can do without */
-        block = map_aligned(bytes, align);
-    if (block != NULL) {
-        if (huge) /* all of it: a mapping of two kinds could not be moved */
-            hak_os.advise(block, bytes, MADV_HUGEPAGE);
-        else if (hak_knob(thp) == THP_OFF)
-            hak_os.advise(block, bytes, MADV_NOHUGEPAGE);
-        hak_gauge_add(big_maps, 1);
-        hak_gauge_add(mapped_bytes, bytes);
-    }
-    return block;
-}
-
-/* From the BigCache, from the batch, or freshly mapped. */
-static char *find_or_map(size_t bytes, size_t align, uintptr_t site, int *zeroed)
-{
-    char *block = NULL;
-    *zeroed = 0;
-    if (align <= HAK_PAGE_BYTES && hak_knob(bigcache))
-        block = hak_bigcache_get(bytes, site);
-    if (block == NULL && align <= HAK_PAGE_BYTES)
-        block = hak_purge_take(bytes);
-    if (block == NULL) {
-        *zeroed = 1;
-        block = map_fresh(bytes, align);
-    }
-    return block;
-}
-
-void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
-{
-    if (bytes > PTRDIFF_MAX) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    size_t rounded = hak_big_class_bytes(hak_align_up(hak_max(bytes, 1), HAK_PAGE_BYTES));
-    char *block = NULL;
-    hak_lock_take(&table.lock);
-    if (make_room() == 0) {
-        block = hak_knob(large_mmap) || align > HAK_ZONE_ALIGN_BYTES
-                    ? find_or_map(rounded, align, site, zeroed)
-                    : take_from_zone(&rounded, align, zeroed);
-        if (block != NULL)
-            insert((uintptr_t)block, rounded, site);
-    }
-    if (block != NULL)
-        count_live((int64_t)rounded, 1);
-    else
-        errno = ENOMEM;
-    hak_lock_release(&table.lock);
-    return block;
-}
-
-size_t hak_big_usable(const void *block)
-{
-    hak_lock_take(&table.lock);
-    struct big_block *entry = find((uintptr_t)block);
-    size_t bytes = entry != NULL ? entry->bytes : 0;
-    hak_lock_release(&table.lock);
-    return bytes;
 }
 
 static void unmap(void *block, size_t bytes)
@@ -271,11 +176,85 @@ static void batch_or_unmap(void *block, size_t bytes, uint64_t now_ns)
         unmap(block, bytes);
 }
 
+/* What is too little to be worth keeping stays with the block. */
+#define LEAST_REST (64 * HAK_KIB)
+
+static void keep_rest(char *rest, size_t bytes, uintptr_t site)
+{
+    struct hak_big_range range = {rest, bytes, 1};
+    uint64_t now_ns = hak_os_coarse_ns();
+    if (!hak_bigcache_put_rest(&range, site, now_ns))
+        batch_or_unmap(rest, bytes, now_ns);
+}
+
+/* What a block of so many bytes may have besides, to end on a huge page. */
+static size_t slack_for(size_t bytes, size_t others)
+{
+    size_t slack = hak_bigmap_grown(bytes) - bytes;
+    return others + slack <= FREE_SLACK + table.live_bytes / SLACK_PART ? slack : 0;
+}
+
+/* A longer one is cut. */
+static struct hak_big_range cut(struct hak_big_range kept, size_t bytes, uintptr_t site)
+{
+    if (kept.bytes < bytes + LEAST_REST)
+        return kept;
+    keep_rest((char *)kept.address + bytes, kept.bytes - bytes, site);
+    return (struct hak_big_range){kept.address, bytes, 1};
+}
+
+/* A shorter one is made longer. */
+static struct hak_big_range lengthen(struct hak_big_range kept, size_t bytes, uintptr_t site)
+{
+    char *longer = hak_bigmap_resize(kept.address, kept.bytes, bytes);
+    if (longer == NULL) {
+        keep_rest(kept.address, kept.bytes, site);
+        return (struct hak_big_range){NULL, 0, 0};
+    }
+    hak_gauge_add(mapped_bytes, (int64_t)(bytes - kept.bytes));
+    return (struct hak_big_range){longer, bytes, 0};
+}
+
+/* No kept block is just as long, but most of the pages are there already. */
+static struct hak_big_range reshape(size_t bytes, uintptr_t site)
+{
+    struct hak_big_range kept = hak_bigcache_take_near(bytes);
+    size_t with_slack = bytes + slack_for(bytes, table.slack_bytes);
+    if (kept.address == NULL)
+        return kept;
+    return kept.bytes >= bytes ? cut(kept, with_slack, site) : lengthen(kept, with_slack, site);
+}
+
+/* From the BigCache, from the batch, or freshly mapped. */
+static struct hak_big_range find_or_map(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
+    struct hak_big_range block = {NULL, bytes, 0};
+    int may_keep = align <= HAK_PAGE_BYTES;
+    *zeroed = 0;
+    if (may_keep && hak_knob(bigcache))
+        block = hak_bigcache_get(bytes, site);
+    if (block.address == NULL && may_keep)
+        block = (struct hak_big_range){hak_purge_take(bytes), bytes, 0};
+    if (block.address == NULL && may_keep && hak_knob(bigcache))
+        block = reshape(bytes, site);
+    if (block.address == NULL) {
+        *zeroed = 1;
+        block = (struct hak_big_range){hak_bigmap_fresh(bytes, align), bytes, 0};
+    }
+    return block;
+}
+
+/* Bytes that may be kept. */
+static size_t headroom_now(void)
+{
+    return table.peak_bytes - table.live_bytes + FREE_HEADROOM;
+}
+
 /* What the cap, the headroom or its age drives out of the BigCache goes on its way. */
 static void settle(uint64_t now_ns)
 {
     uint64_t age_ns = (uint64_t)hak_knob(bigcache_age_ms) * 1000000u;
-    size_t headroom = table.peak_bytes - table.live_bytes + FREE_HEADROOM;
+    size_t headroom = headroom_now();
     size_t most = hak_min((size_t)hak_knob(bigcache_cap) << 20, headroom);
     uint64_t not_before_ns = now_ns > age_ns ? now_ns - age_ns : 0;
     for (struct hak_big_range out;
@@ -285,13 +264,62 @@ static void settle(uint64_t now_ns)
     hak_purge_tick(now_ns);
 }
 
-/* BigCache first; what it declines goes to the batch. */
-static void keep_or_batch(void *block, size_t bytes, uintptr_t site)
+/* New pages are touched: the headroom has become smaller. */
+static void settle_for_growth(void)
 {
-    uint64_t now_ns = hak_os_now_ns();
+    if (hak_bigcache_bytes() + hak_purge_bytes() > headroom_now())
+        settle(hak_os_coarse_ns());
+}
+
+static struct hak_big_range serve(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
+    if (hak_knob(large_mmap) || align > HAK_ZONE_ALIGN_BYTES)
+        return find_or_map(bytes, align, site, zeroed);
+    char *block = take_from_zone(&bytes, align, zeroed);
+    return (struct hak_big_range){block, bytes, 0};
+}
+
+void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
+{
+    if (bytes > PTRDIFF_MAX) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    size_t rounded = hak_big_class_bytes(hak_align_up(hak_max(bytes, 1), HAK_PAGE_BYTES));
+    struct hak_big_range block = {NULL, 0, 0};
+    hak_lock_take(&table.lock);
+    if (make_room() == 0)
+        block = serve(rounded, align, site, zeroed);
+    if (block.address != NULL) {
+        struct big_block *entry = insert((uintptr_t)block.address, block.bytes, site);
+        entry->is_part = block.is_part;
+        entry->slack = block.bytes > rounded ? block.bytes - rounded : 0;
+        table.slack_bytes += entry->slack;
+        count_live((int64_t)block.bytes, 1);
+        settle_for_growth();
+    } else {
+        errno = ENOMEM;
+    }
+    hak_lock_release(&table.lock);
+    return block.address;
+}
+
+size_t hak_big_usable(const void *block)
+{
+    hak_lock_take(&table.lock);
+    struct big_block *entry = find((uintptr_t)block);
+    size_t bytes = entry != NULL ? entry->bytes : 0;
+    hak_lock_release(&table.lock);
+    return bytes;
+}
+
+/* BigCache first; what it declines goes to the batch. */
+static void keep_or_batch(const struct hak_big_range *range, uintptr_t site)
+{
+    uint64_t now_ns = hak_os_coarse_ns();
     int lets_go = hak_big_lets_go != NULL && hak_big_lets_go(site);
-    if (lets_go || !hak_bigcache_put(block, bytes, site, now_ns))
-        batch_or_unmap(block, bytes, now_ns);
+    if (lets_go || !hak_bigcache_put(range, site, now_ns))
+        batch_or_unmap(range->address, range->bytes, now_ns);
     settle(now_ns);
 }
 
@@ -299,7 +327,7 @@ size_t hak_big_reclaim(void)
 {
     size_t bytes = 0;
     hak_lock_take(&table.lock);
-    uint64_t now_ns = hak_os_now_ns();
+    uint64_t now_ns = hak_os_coarse_ns();
     for (struct hak_big_range out; (out = hak_bigcache_evict(0, 0, now_ns)).address != NULL;) {
         unmap(out.address, out.bytes);
         bytes += out.bytes;
@@ -312,7 +340,7 @@ size_t hak_big_reclaim(void)
 void hak_big_tick(void)
 {
     hak_lock_take(&table.lock);
-    settle(hak_os_now_ns());
+    settle(hak_os_coarse_ns());
     hak_lock_release(&table.lock);
 }
 
@@ -324,35 +352,69 @@ int hak_big_free(void *block)
     if (entry != NULL) {
         bytes = entry->bytes;
         uintptr_t site = entry->site;
+        struct hak_big_range range = {block, bytes, entry->is_part};
         remove_entry(entry);
         count_live(-(int64_t)bytes, -1);
         if (is_of_zone(block))
             give_to_zone(block, bytes);
         else
-            keep_or_batch(block, bytes, site);
+            keep_or_batch(&range, site);
     }
     hak_lock_release(&table.lock);
     return bytes != 0 ? 0 : -ENOENT;
+}
+
+/* What a block may grow by besides, when it grows to so many bytes. */
+static size_t slack_of(const struct big_block *entry, size_t bytes)
+{
+    return bytes > entry->bytes ? slack_for(bytes, table.slack_bytes - entry->slack) : 0;
+}
+
+/* Into what is kept behind the block: no page is new, and nothing moves. Returns its bytes
+ * then; 0: there is not enough. */
+static size_t grow_into_kept(const struct big_block *entry, size_t bytes, size_t slack)
+{
+    char *end = (char *)entry->address + entry->bytes;
+    if (bytes <= entry->bytes)
+        return 0;
+    struct hak_big_range kept = hak_bigcache_take_at(end, bytes - entry->bytes);
+    if (kept.address == NULL)
+        return 0;
+    return entry->bytes + cut(kept, bytes + slack - entry->bytes, entry->site).bytes;
 }
 
 void *hak_big_resize(void *block, size_t bytes)
 {
     if (bytes > PTRDIFF_MAX)
         return NULL;
-    size_t rounded = hak_big_class_bytes(hak_align_up(bytes, HAK_PAGE_BYTES)), old = 0;
+    size_t rounded = hak_big_class_bytes(hak_align_up(bytes, HAK_PAGE_BYTES)), old = 0, slack = 0;
     char *moved = NULL;
+    size_t into = 0;
     hak_lock_take(&table.lock);
     struct big_block *entry = find((uintptr_t)block);
     if (entry != NULL && !is_of_zone(block)) {
         old = entry->bytes;
-        moved = hak_os.remap(block, old, rounded);
+        slack = slack_of(entry, rounded);
+        into = grow_into_kept(entry, rounded, slack);
+        if (into != 0) {
+            moved = block;
+            slack = into - rounded;
+        } else {
+            moved = hak_bigmap_resize(block, old, rounded + slack);
+            if (moved != NULL)
+                hak_gauge_add(mapped_bytes, (int64_t)(rounded + slack) - (int64_t)old);
+        }
+        rounded += slack;
     }
     if (moved != NULL) {
-        uintptr_t site = entry->site;
+        struct big_block was = *entry;
         remove_entry(entry);
-        insert((uintptr_t)moved, rounded, site);
-        hak_gauge_add(mapped_bytes, (int64_t)rounded - (int64_t)old);
+        entry = insert((uintptr_t)moved, rounded, was.site);
+        entry->slack = slack;
+        entry->is_part = into != 0 || (moved == block && was.is_part);
+        table.slack_bytes += slack;
         count_live((int64_t)rounded - (int64_t)old, 0);
+        settle_for_growth();
     }
     hak_lock_release(&table.lock);
     return moved;

@@ -12,8 +12,7 @@
 #define COLD_AFTER 32
 
 struct entry {
-    void *address;
-    size_t bytes;
+    struct hak_big_range range;
     uintptr_t site;
     uint64_t freed_ns;
     uint16_t class_next, class_prev; /* of the same class, last freed first */
@@ -84,7 +83,7 @@ static void unlink_entry(uint16_t at)
     if (e->class_prev != NONE)
         cache.entries[e->class_prev].class_next = e->class_next;
     else
-        cache.of_class[hak_big_class_of(e->bytes)] = e->class_next;
+        cache.of_class[hak_big_class_of(e->range.bytes)] = e->class_next;
     if (e->class_next != NONE)
         cache.entries[e->class_next].class_prev = e->class_prev;
     if (e->newer != NONE)
@@ -97,8 +96,8 @@ static void unlink_entry(uint16_t at)
         cache.oldest = e->newer;
     e->older = cache.spare;
     cache.spare = at;
-    cache.bytes -= e->bytes;
-    hak_gauge_add(bigcache_bytes, -(int64_t)e->bytes);
+    cache.bytes -= e->range.bytes;
+    hak_gauge_add(bigcache_bytes, -(int64_t)e->range.bytes);
 }
 
 /* Last freed first, the same site before any other. */
@@ -106,7 +105,7 @@ static uint16_t find(unsigned class, size_t bytes, uintptr_t site)
 {
     uint16_t any = NONE;
     for (uint16_t at = cache.of_class[class]; at != NONE; at = cache.entries[at].class_next) {
-        if (cache.entries[at].bytes != bytes)
+        if (cache.entries[at].range.bytes != bytes)
             continue;
         if (cache.entries[at].site == site)
             return at;
@@ -116,20 +115,62 @@ static uint16_t find(unsigned class, size_t bytes, uintptr_t site)
     return any;
 }
 
-void *hak_bigcache_get(size_t bytes, uintptr_t site)
+static struct hak_big_range take_out(uint16_t at)
+{
+    if (at == NONE)
+        return (struct hak_big_range){NULL, 0, 0};
+    unlink_entry(at);
+    return cache.entries[at].range;
+}
+
+struct hak_big_range hak_bigcache_get(size_t bytes, uintptr_t site)
 {
     unsigned class = hak_big_class_of(bytes);
     uint16_t at = cache.ready ? find(class, bytes, site) : NONE;
     cache.unasked[class] = 0;
     hak_probe_bigcache_get(bytes, site, at != NONE);
-    if (at == NONE) {
+    if (at != NONE)
+        hak_gauge_add(bigcache_hits, 1);
+    else
         hak_gauge_add(bigcache_misses, 1);
-        return NULL;
-    }
-    hak_gauge_add(bigcache_hits, 1);
-    unlink_entry(at);
-    return cache.entries[at].address;
+    return take_out(at);
 }
+
+/* ---- blocks of another size -------------------------------------------------------------- */
+
+/* Searches look at so many: they cost less than the page faults that they save. */
+#define LOOK_AT_MOST 64
+
+/* Is `bytes` nearer to what is wanted than `than`? Above is better than below. */
+static int is_nearer(size_t bytes, size_t than, size_t wanted)
+{
+    if (bytes >= wanted)
+        return than < wanted || bytes < than;
+    return than < wanted && bytes > than;
+}
+
+struct hak_big_range hak_bigcache_take_near(size_t bytes)
+{
+    uint16_t nearest = NONE, at = cache.ready ? cache.newest : NONE;
+    size_t best = bytes / 2;
+    for (unsigned i = 0; i < LOOK_AT_MOST && at != NONE; i++, at = cache.entries[at].older)
+        if (is_nearer(cache.entries[at].range.bytes, best, bytes)) {
+            best = cache.entries[at].range.bytes;
+            nearest = at;
+        }
+    return take_out(nearest);
+}
+
+struct hak_big_range hak_bigcache_take_at(const void *address, size_t least_bytes)
+{
+    uint16_t at = cache.ready ? cache.newest : NONE;
+    for (unsigned i = 0; i < LOOK_AT_MOST && at != NONE; i++, at = cache.entries[at].older)
+        if (cache.entries[at].range.address == address)
+            return take_out(cache.entries[at].range.bytes >= least_bytes ? at : NONE);
+    return take_out(NONE);
+}
+
+/* ---- keeping ---------------------------------------------------------------------------- */
 
 enum free_policy { POLICY_KEEP, POLICY_BATCH, POLICY_ADAPTIVE };
 
@@ -145,26 +186,55 @@ static int wanted(unsigned class, size_t bytes)
     return cache.unasked[class] < COLD_AFTER;
 }
 
-int hak_bigcache_put(void *address, size_t bytes, uintptr_t site, uint64_t now_ns)
+/* With the parts before and behind it, which leave. */
+static struct hak_big_range joined(struct hak_big_range range)
 {
-    unsigned class = hak_big_class_of(bytes);
-    if (!cache.ready)
-        make_ready();
-    uint16_t at = wanted(class, bytes) ? take_entry() : NONE;
-    hak_probe_bigcache_put(bytes, site, at != NONE);
-    if (at == NONE) {
-        hak_gauge_add(bigcache_declines, 1);
-        return 0;
+    uint16_t at = cache.newest, older;
+    for (unsigned i = 0; i < LOOK_AT_MOST && at != NONE; i++, at = older) {
+        const struct hak_big_range *other = &cache.entries[at].range;
+        older = cache.entries[at].older;
+        if (!other->is_part)
+            continue;
+        if ((char *)other->address + other->bytes == range.address)
+            range.address = other->address;
+        else if ((char *)range.address + range.bytes != other->address)
+            continue;
+        range.bytes += other->bytes;
+        unlink_entry(at);
     }
+    return range;
+}
+
+static int put(const struct hak_big_range *range, uintptr_t site, uint64_t now_ns)
+{
+    struct hak_big_range whole = range->is_part ? joined(*range) : *range;
+    uint16_t at = take_entry();
+    if (at == NONE)
+        return 0; /* nothing was joined, or an entry would be spare */
     struct entry *e = &cache.entries[at];
-    e->address = address;
-    e->bytes = bytes;
+    e->range = whole;
     e->site = site;
     e->freed_ns = now_ns;
-    link_entry(at, class);
-    cache.bytes += bytes;
-    hak_gauge_add(bigcache_bytes, (int64_t)bytes);
+    link_entry(at, hak_big_class_of(whole.bytes));
+    cache.bytes += whole.bytes;
+    hak_gauge_add(bigcache_bytes, (int64_t)whole.bytes);
     return 1;
+}
+
+int hak_bigcache_put(const struct hak_big_range *range, uintptr_t site, uint64_t now_ns)
+{
+    if (!cache.ready)
+        make_ready();
+    int kept = wanted(hak_big_class_of(range->bytes), range->bytes) && put(range, site, now_ns);
+    hak_probe_bigcache_put(range->bytes, site, kept);
+    if (!kept)
+        hak_gauge_add(bigcache_declines, 1);
+    return kept;
+}
+
+int hak_bigcache_put_rest(const struct hak_big_range *range, uintptr_t site, uint64_t now_ns)
+{
+    return put(range, site, now_ns);
 }
 
 size_t hak_bigcache_bytes(void)
@@ -174,16 +244,13 @@ size_t hak_bigcache_bytes(void)
 
 struct hak_big_range hak_bigcache_evict(size_t most_bytes, uint64_t not_before_ns, uint64_t now_ns)
 {
-    struct hak_big_range range = {NULL, 0};
     uint16_t at = cache.oldest;
     if (!cache.ready || at == NONE)
-        return range;
-    struct entry *e = &cache.entries[at];
+        return take_out(NONE);
+    const struct entry *e = &cache.entries[at];
     if (cache.bytes <= most_bytes && e->freed_ns >= not_before_ns)
-        return range;
-    range = (struct hak_big_range){e->address, e->bytes};
+        return take_out(NONE);
     hak_gauge_add(bigcache_evictions, 1);
-    hak_probe_bigcache_evict(e->bytes, now_ns - e->freed_ns);
-    unlink_entry(at);
-    return range;
+    hak_probe_bigcache_evict(e->range.bytes, now_ns - e->freed_ns);
+    return take_out(at);
 }

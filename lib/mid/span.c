@@ -22,7 +22,8 @@ static struct {
     struct hak_lock lock;
     size_t count;
     size_t gone; /* chunks that were given back */
-    size_t first_with[HAK_SPAN_MOST_UNITS + 1]; /* no chunk below has a gap of so many units */
+    /* No chunk below has a gap of so many units; it never falls with the number of them. */
+    size_t first_with[HAK_SPAN_MOST_UNITS + 1];
     struct chunk chunks[CHUNK_CAPACITY];
 } spans;
 
@@ -53,11 +54,28 @@ static size_t free_index(void)
     return spans.count;
 }
 
-static void gaps_from(size_t index)
+/* The chunk has a gap of so many units. */
+static void gap_in(size_t index, size_t units)
 {
-    for (size_t n = 1; n <= HAK_SPAN_MOST_UNITS; n++)
-        if (spans.first_with[n] > index)
-            spans.first_with[n] = index;
+    for (size_t n = units; n != 0 && spans.first_with[n] > index; n--)
+        spans.first_with[n] = index;
+}
+
+/* No chunk below has one. */
+static void no_gap_below(size_t index, size_t units)
+{
+    for (size_t n = units; n <= HAK_SPAN_MOST_UNITS && spans.first_with[n] < index; n++)
+        spans.first_with[n] = index;
+}
+
+/* Units of the gap that lies around these free ones. */
+static size_t gap_around(uint64_t used, unsigned at, size_t units)
+{
+    uint64_t below = at != 0 ? used << (64 - at) : 0;
+    uint64_t above = at + units < 64 ? used >> (at + units) : 0;
+    size_t more_below = below != 0 ? (size_t)__builtin_clzll(below) : at;
+    size_t more_above = above != 0 ? (size_t)__builtin_ctzll(above) : 64 - at - units;
+    return more_below + units + more_above;
 }
 
 static struct chunk *add_chunk(void)
@@ -75,7 +93,7 @@ static struct chunk *add_chunk(void)
     else
         spans.gone--;
     spans.chunks[index] = (struct chunk){.unit = (uint32_t)unit};
-    gaps_from(index);
+    gap_in(index, CHUNK_UNITS);
     hak_store_relaxed(&hak_zone.next[unit], (uint32_t)index);
     hak_gauge_add(mapped_bytes, CHUNK_UNITS * HAK_UNIT_BYTES);
     return &spans.chunks[index];
@@ -96,11 +114,11 @@ static size_t take(size_t units, int *zeroed)
     for (size_t i = spans.first_with[units]; i < spans.count; i++) {
         int at = find_gap(spans.chunks[i].used, units);
         if (at >= 0) {
-            spans.first_with[units] = i;
+            no_gap_below(i, units);
             return take_gap(&spans.chunks[i], (unsigned)at, units, zeroed);
         }
     }
-    spans.first_with[units] = spans.count;
+    no_gap_below(spans.count, units);
     struct chunk *chunk = add_chunk();
     return chunk != NULL ? take_gap(chunk, 0, units, zeroed) : HAK_NO_UNIT;
 }
@@ -113,18 +131,19 @@ size_t hak_span_take(size_t units, int *zeroed)
     return unit;
 }
 
-static void give(struct chunk *chunk, size_t index, uint64_t mask)
+static void give(struct chunk *chunk, size_t index, unsigned at, size_t units)
 {
+    uint64_t mask = mask_of(at, units);
     chunk->used &= ~mask;
     chunk->dirty |= mask;
-    gaps_from(index);
+    gap_in(index, gap_around(chunk->used, at, units));
 }
 
 void hak_span_give(size_t unit, size_t units)
 {
     size_t at = unit % CHUNK_UNITS, index = hak_zone.next[unit - at];
     hak_lock_take(&spans.lock);
-    give(&spans.chunks[index], index, mask_of((unsigned)at, units));
+    give(&spans.chunks[index], index, (unsigned)at, units);
     hak_lock_release(&spans.lock);
 }
 
@@ -137,7 +156,7 @@ int hak_span_resize(size_t unit, size_t units, size_t new_units)
         return 0;
     hak_lock_take(&spans.lock);
     if (new_units < units)
-        give(chunk, index, mask_of((unsigned)(at + new_units), units - new_units));
+        give(chunk, index, (unsigned)(at + new_units), units - new_units);
     else if (new_units > units &&
              (chunk->used & mask_of((unsigned)(at + units), new_units - units)))
         done = 0;

@@ -45,9 +45,10 @@ static int os_unmap(void *address, size_t bytes)
     return munmap(address, bytes);
 }
 
-static void *os_remap(void *address, size_t old_bytes, size_t new_bytes)
+static void *os_remap(void *address, size_t old_bytes, size_t new_bytes, void *to)
 {
-    void *at = mremap(address, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    int flags = to == NULL ? MREMAP_MAYMOVE : to != address ? MREMAP_MAYMOVE | MREMAP_FIXED : 0;
+    void *at = mremap(address, old_bytes, new_bytes, flags, to);
     return at == MAP_FAILED ? NULL : at;
 }
 
@@ -58,11 +59,21 @@ static int os_advise(void *address, size_t bytes, int advice)
 
 struct hak_os_ops hak_os = {os_map, os_reserve, os_commit, os_unmap, os_remap, os_advise};
 
-uint64_t hak_os_now_ns(void)
+static uint64_t read_clock(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t hak_os_now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t hak_os_coarse_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC_COARSE);
 }
 
 size_t hak_os_address_space(void)

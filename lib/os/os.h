@@ -16,14 +16,16 @@ struct hak_os_ops {
     void *(*reserve)(size_t bytes);
     int (*commit)(void *address, size_t bytes);
     int (*unmap)(void *address, size_t bytes);
-    /* Moves or grows a mapping; NULL: refused. */
-    void *(*remap)(void *address, size_t old_bytes, size_t new_bytes);
+    /* Moves, grows or shrinks a mapping: where it is (`to` is `address`), to a place whose
+     * mapping it takes over, or to where there is room (`to` is NULL); NULL: refused. */
+    void *(*remap)(void *address, size_t old_bytes, size_t new_bytes, void *to);
     int (*advise)(void *address, size_t bytes, int advice);
 };
 
 extern struct hak_os_ops hak_os;
 
-uint64_t hak_os_now_ns(void); /* CLOCK_MONOTONIC */
+uint64_t hak_os_now_ns(void);    /* CLOCK_MONOTONIC */
+uint64_t hak_os_coarse_ns(void); /* the same, as of the last timer tick: for ages, and cheap */
 size_t hak_os_address_space(void); /* RLIMIT_AS in bytes, or the largest size_t */
 unsigned hak_os_cpu_count(void);
 uint64_t hak_os_random(void); /* from the kernel; never blocks, falls back to the clock */

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* Blocks are mapped by segments, so that a process pays for the threads it has. */
@@ -60,7 +61,7 @@ static int open_file(size_t bytes)
     else
         close(low);
     if (grow_file(fd, bytes) != 0 || fstat(fd, &status) != 0) {
-        close(fd);
+        close(fd); /* half a page would be worse than none */
         return -1;
     }
     page.device = status.st_dev;
@@ -91,26 +92,35 @@ static size_t segment_offset(size_t segment)
     return page.head_bytes + segment * SEGMENT_BYTES;
 }
 
-static int map_segment(size_t segment)
+static int map_segment(int fd, size_t segment)
 {
     size_t offset = segment_offset(segment);
-    int fd = own_file();
-    if (fd >= 0 && grow_file(fd, offset + SEGMENT_BYTES) != 0)
-        fd = -1;
     page.segments[segment] = map_part(fd, offset, SEGMENT_BYTES, NULL);
     if (page.segments[segment] == NULL)
         return -ENOMEM;
-    if (page.header != NULL && fd >= 0)
-        hak_store_release(&page.header->page_bytes, offset + SEGMENT_BYTES);
+    return 0;
+}
+
+static int add_segment(size_t segment)
+{
+    size_t end = segment_offset(segment) + SEGMENT_BYTES;
+    int fd = own_file();
+    if (fd >= 0 && grow_file(fd, end) != 0)
+        fd = -1;
+    if (map_segment(fd, segment) != 0)
+        return -ENOMEM;
+    if (fd >= 0)
+        hak_store_release(&page.header->page_bytes, end);
     return 0;
 }
 
 /* ---- the head ----------------------------------------------------------- */
 
 #define SITE_CAPACITY 256
+#define TEXTS 5 /* one after the other, each with its zero byte */
 
 struct head_plan {
-    size_t text_offsets[5], values, classes, control, sites, bytes;
+    size_t text_offsets[TEXTS], values, classes, control, sites, bytes;
 };
 
 static const char *text_of(unsigned i)
@@ -135,7 +145,7 @@ static struct head_plan plan_head(uint32_t class_count)
     at = hak_align_up(at + HAK_KNOB_VALUE_COUNT * sizeof(struct hak_knob_value), 64);
     plan.classes = at;
     at += class_count * sizeof(struct hak_class_info);
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < TEXTS; i++) {
         plan.text_offsets[i] = at;
         at += hak_text_length(text_of(i)) + 1;
     }
@@ -146,14 +156,16 @@ static struct head_plan plan_head(uint32_t class_count)
     return plan;
 }
 
+/* A text that is cut short ends in zero bytes: readers say that it is incomplete. */
 static void write_texts(const struct head_plan *plan)
 {
-    for (unsigned i = 0; i < 5 && page.fd >= 0; i++) {
+    struct iovec texts[TEXTS];
+    for (unsigned i = 0; i < TEXTS; i++) {
         const char *text = text_of(i);
-        size_t length = hak_text_length(text);
-        if (pwrite(page.fd, text, length, (off_t)plan->text_offsets[i]) != (ssize_t)length)
-            return; /* a short text ends in zero bytes: readers say that it is incomplete */
+        texts[i] = (struct iovec){(void *)(uintptr_t)text, hak_text_length(text) + 1};
     }
+    if (page.fd >= 0)
+        (void)!pwritev(page.fd, texts, TEXTS, (off_t)plan->text_offsets[0]);
 }
 
 static void copy_bytes(void *to, const void *from, size_t count)
@@ -207,14 +219,10 @@ int hak_page_make(const struct hak_class_info *classes, uint32_t class_count, ui
                   int visible)
 {
     struct head_plan plan = plan_head(class_count);
-    int fd = visible ? open_file(plan.bytes) : -1;
+    int fd = visible ? open_file(plan.bytes + SEGMENT_BYTES) : -1;
     page.head_bytes = plan.bytes;
-    if (fd >= 0 && grow_file(fd, plan.bytes + SEGMENT_BYTES) != 0) {
-        close(fd); /* half a page would be worse than none */
-        fd = -1;
-    }
     page.fd = fd;
-    if (map_segment(0) != 0)
+    if (map_segment(fd, 0) != 0)
         return -ENOMEM;
     struct hak_page_header *header = map_part(fd, 0, plan.bytes, NULL);
     if (header == NULL)
@@ -237,7 +245,7 @@ struct hak_block *hak_page_block(uint32_t index)
     size_t segment = index / SEGMENT_BLOCKS;
     if (page.header == NULL || index >= HAK_BLOCK_CAPACITY)
         return NULL;
-    if (page.segments[segment] == NULL && map_segment(segment) != 0)
+    if (page.segments[segment] == NULL && add_segment(segment) != 0)
         return NULL;
     if (hak_load_relaxed(&page.header->blocks_used) <= index)
         hak_store_release(&page.header->blocks_used, index + 1);
@@ -340,6 +348,7 @@ void hak_page_show_knob(uint32_t value_index)
     char *values = (char *)page.header + page.header->knob_values_offset;
     struct hak_knob_value *shown = (struct hak_knob_value *)values + value_index;
     hak_store_relaxed(&shown->source, hak_config[value_index].source);
+    hak_store_relaxed(&shown->flags, hak_config[value_index].flags);
     hak_store_release(&shown->value, hak_config[value_index].value);
 }
 

@@ -102,6 +102,7 @@ static void flush(uint64_t now_ns)
     size_t count = batch.waiting_count, bytes = batch.waiting_bytes;
     if (count == 0)
         return;
+    uint64_t start_ns = hak_os_now_ns();
     sort_by_address(batch.waiting, count);
     advise_runs(batch.waiting, count, advice);
     for (size_t i = 0; i < count; i++) {
@@ -114,7 +115,8 @@ static void flush(uint64_t now_ns)
     batch.waiting_count = batch.waiting_bytes = 0;
     hak_gauge_add(batch_flushes, 1);
     hak_gauge_add(batch_flushed_bytes, bytes);
-    hak_probe_madvise_batch(count, bytes, (uint64_t)advice, hak_os_now_ns() - now_ns);
+    hak_probe_madvise_batch(count, bytes, (uint64_t)advice,
+                            hak_os_now_ns() - start_ns);
 }
 
 static void unmap_long_cold(uint64_t now_ns)
@@ -124,9 +126,15 @@ static void unmap_long_cold(uint64_t now_ns)
         unmap_oldest();
 }
 
+size_t hak_purge_bytes(void)
+{
+    int gone = hak_knob(purge_advice) == ADVICE_DONTNEED;
+    return batch.waiting_bytes + (gone ? 0 : batch.cold_bytes);
+}
+
 void hak_purge_limit(size_t most_bytes, uint64_t now_ns)
 {
-    if (batch.waiting_bytes + batch.cold_bytes <= most_bytes)
+    if (hak_purge_bytes() <= most_bytes)
         return;
     flush(now_ns);
     if (hak_knob(purge_advice) == ADVICE_DONTNEED)

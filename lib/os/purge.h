@@ -18,6 +18,9 @@ void hak_purge_add(void *address, size_t bytes, uint64_t now_ns);
  * short). Makes it at most `most_bytes`, by flushing and by unmapping what is coldest. */
 void hak_purge_limit(size_t most_bytes, uint64_t now_ns);
 
+/* Bytes that it may make smaller. */
+size_t hak_purge_bytes(void);
+
 /* Takes back a range of exactly `bytes`, or NULL. Its contents are what they were, or
  * zeros. */
 void *hak_purge_take(size_t bytes);

@@ -35,6 +35,9 @@ void hak_pool_size_superslabs(void)
 static size_t purge_slot(size_t unit)
 {
     size_t kept = hak_slot_index_of(unit) == 0 ? HAK_PAGE_BYTES : 0;
+    struct hak_slab *slab = hak_slab_of_unit(unit);
+    slab->carved = 0;
+    slab->warm = 0;
     hak_os.advise(hak_unit_address(unit) + kept, HAK_UNIT_BYTES - kept, MADV_DONTNEED);
     hak_superslab_leave(hak_superslab_at(unit - hak_slot_index_of(unit)));
     hak_slot_set(unit, HAK_SLOT_UNUSED, 0);

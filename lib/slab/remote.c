@@ -112,6 +112,7 @@ unsigned hak_remote_take(struct hak_slab *slab)
         return 0;
     }
     append(slab, address_of(word));
+    slab->unlooked = 1;
     slab->free_count = (uint16_t)(slab->free_count + count);
     slab->used = (uint16_t)(slab->used - count);
     return count;

@@ -187,7 +187,8 @@ static struct hak_slab *stage_unused_slot(const struct request *request)
 
 static unsigned superslab_lg_of(unsigned class)
 {
-    unsigned most = (unsigned)hak_knob(superslab_lg), decided = hak_pools[class].superslab_lg;
+    unsigned most = (unsigned)hak_knob(superslab_lg);
+    unsigned decided = hak_load_relaxed(&hak_pools[class].superslab_lg); /* at somebody's tick */
     return hak_knob(superslab_sizing) && decided != 0 ? (unsigned)hak_min(decided, most) : most;
 }
 

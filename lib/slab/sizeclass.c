@@ -46,16 +46,21 @@ static int is_dynamic(const struct hak_classes *classes, size_t bytes, unsigned 
     return classes->dynamic_is_on && bytes <= size && classes->size[regular] >= size;
 }
 
+static unsigned class_for(const struct hak_classes *classes, size_t bytes, unsigned regular)
+{
+    if (regular == classes->regular_count || bytes >= classes->threshold)
+        return HAK_CLASS_NONE;
+    return is_dynamic(classes, bytes, regular) ? classes->dynamic_mid : regular;
+}
+
 /* Fills table[i] with the smallest class that holds i * step bytes. */
 static void fill(const struct hak_classes *classes, uint8_t *table, size_t entries, size_t step)
 {
-    unsigned c = 0;
-    for (size_t i = 0; i < entries; i++) {
-        while (c < classes->regular_count && classes->size[c] < i * step)
-            c++;
-        unsigned class = is_dynamic(classes, i * step, c) ? classes->dynamic_mid : c;
-        int is_big = c == classes->regular_count || i * step >= classes->threshold;
-        hak_store_relaxed(&table[i], (uint8_t)(is_big ? HAK_CLASS_NONE : class));
+    size_t i = 0;
+    for (unsigned c = 0; c <= classes->regular_count; c++) {
+        size_t end = c < classes->regular_count ? classes->size[c] / step + 1 : entries;
+        for (end = hak_min(end, entries); i < end; i++)
+            hak_store_relaxed(&table[i], (uint8_t)class_for(classes, i * step, c));
     }
 }
 

@@ -50,9 +50,9 @@ void hak_classes_set_threshold(struct hak_classes *classes, size_t threshold);
 HAK_INLINE unsigned hak_class_of(size_t bytes)
 {
     if (hak_likely(bytes <= HAK_SMALL_MAX_BYTES))
-        return hak_classes.small[(bytes + 7) >> 3];
+        return hak_peek(&hak_classes.small[(bytes + 7) >> 3]);
     if (bytes <= HAK_LARGE_MAX_BYTES)
-        return hak_classes.by_kib[(bytes + 1023) >> 10];
+        return hak_peek(&hak_classes.by_kib[(bytes + 1023) >> 10]);
     return HAK_CLASS_NONE;
 }
 

@@ -140,19 +140,35 @@ void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner)
     hak_store_relaxed(&hak_zone.map[hak_slab_unit(slab)], hak_unit_word(owner, slab->class));
 }
 
+/* Pages of the unit that lie below the last block cut. */
+static size_t pages_cut(const struct hak_slab *slab, size_t header)
+{
+    if (slab->carved == 0)
+        return 0;
+    return (header + (size_t)slab->carved * hak_classes.size[slab->class]) / HAK_PAGE_BYTES;
+}
+
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner)
 {
     struct hak_slab *slab = &hak_superslab_at(unit - index)->slab[index];
     size_t header = index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
+    slab->warm = (uint8_t)hak_max(slab->warm, pages_cut(slab, header));
     slab->free = NULL;
     slab->next = slab->prev = NULL;
     slab->used = slab->free_count = slab->carved = 0;
     slab->capacity = (uint16_t)((HAK_UNIT_BYTES - header) / hak_classes.size[class]);
     slab->class = (uint8_t)class;
     slab->index = (uint8_t)index;
-    slab->full = 0;
+    slab->full = slab->unlooked = 0;
     hak_slab_set_owner(slab, owner);
     return slab;
+}
+
+static void forget_free_list(struct hak_slab *slab)
+{
+    slab->free = NULL;
+    slab->free_count = 0;
+    slab->unlooked = 0;
 }
 
 /* A link that leaves the slab was overwritten by the program: what it leads to is given
@@ -160,18 +176,22 @@ struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint
 static void drop_free_list(struct hak_slab *slab, const void *block, const void *got)
 {
     hak_integrity(HAK_INTEGRITY_FREE_LINK, block, (uintptr_t)got, slab->class);
-    slab->free = NULL;
-    slab->free_count = 0;
+    forget_free_list(slab);
 }
 
-/* The whole list at once: its blocks stay untouched until they are handed out, when the
- * program needs their cache lines anyway. */
+/* The whole list at once. */
 static unsigned take_whole(struct hak_slab *slab, void **list)
 {
-    unsigned count = slab->free_count;
-    *list = slab->free;
-    slab->free = NULL;
-    slab->free_count = 0;
+    unsigned count = slab->free_count, seen = 1;
+    void *block = *list = slab->free, *next;
+    if (!slab->unlooked)
+        for (; (next = *(void **)block) != NULL; block = next, seen++)
+            if (hak_unlikely(seen == count || !hak_slab_holds(slab, next))) {
+                drop_free_list(slab, block, next);
+                *(void **)block = NULL;
+                return seen;
+            }
+    forget_free_list(slab);
     return count;
 }
 
@@ -197,8 +217,10 @@ static unsigned take_free(struct hak_slab *slab, unsigned want, void **list)
         last = next;
     }
     if (slab->free != NULL) {
-        slab->free = *(void **)last; /* a block freed twice was counted twice */
-        slab->free_count = slab->free != NULL ? (uint16_t)(slab->free_count - count) : 0;
+        slab->free = *(void **)last;
+        slab->free_count = (uint16_t)(slab->free_count - count);
+        if (slab->free == NULL) /* a block freed twice was counted twice */
+            forget_free_list(slab);
     }
     *(void **)last = *list;
     *list = first;
@@ -209,8 +231,10 @@ static unsigned carve(struct hak_slab *slab, unsigned want, void **list)
 {
     size_t size = hak_classes.size[slab->class];
     char *start = hak_slab_blocks(slab) + slab->carved * size;
-    size_t to_page_end = HAK_PAGE_BYTES - ((uintptr_t)start & (HAK_PAGE_BYTES - 1));
-    unsigned count = (unsigned)hak_max(to_page_end / size, 1);
+    size_t offset = (uintptr_t)start & (HAK_UNIT_BYTES - 1);
+    size_t end = hak_max(hak_align_up(offset + 1, HAK_PAGE_BYTES),
+                         (size_t)slab->warm * HAK_PAGE_BYTES);
+    unsigned count = (unsigned)hak_max((end - offset) / size, 1);
     count = (unsigned)hak_min(count, hak_min(want, (size_t)(slab->capacity - slab->carved)));
     char *block = start;
     for (unsigned i = 1; i < count; i++, block += size)

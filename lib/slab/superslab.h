@@ -31,7 +31,10 @@ struct hak_slab {
     uint16_t capacity;            /* blocks that fit */
     uint8_t class;
     uint8_t index; /* in its SuperSlab */
-    uint8_t full;  /* in the owner's full list */
+    uint8_t full : 1;     /* in the owner's full list */
+    uint8_t unlooked : 1; /* others have linked blocks on `free`: see hak_slab_take() */
+    uint8_t warm;  /* pages of the unit, from its start, that have been cut before; none after
+                    * a purge, which clears `carved` too */
 };
 
 struct hak_superslab {
@@ -133,10 +136,12 @@ void hak_superslab_fork_done(int in_child);
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner);
 void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner);
 
-/* Takes up to `want` blocks: first from the free list, then by cutting fresh ones up to
- * the end of a page, so that memory is touched as it is needed. Prepends them to *list
- * and returns their number; into an empty *list it moves a free list of up to twice as
- * many whole, without a look at its links. Owner only. */
+/* Takes up to `want` blocks: first from the free list, then by cutting fresh ones, up to
+ * the end of a page unless it is warm, so that memory is touched as it is needed. Prepends
+ * them to *list and returns their number; into an empty *list it moves a free list of up to
+ * twice as many whole. A link that does not lead to a block ends the list there. Only what
+ * others have linked is moved without a look: each of its blocks lies in another
+ * processor's cache, one behind the other. Owner only. */
 unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list);
 
 /* Is `block` a block of this slab? (Owner; used where links are followed.) */

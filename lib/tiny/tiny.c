@@ -11,10 +11,15 @@
  * program that needs three blocks does not touch a page of them. */
 #define FIRST_BATCH 4
 
-/* Chains in the outbox are bounded by count and by bytes, since a thread that goes to
- * sleep keeps them. */
-#define OUTBOX_BLOCKS 32
-#define OUTBOX_BYTES ((size_t)16 * HAK_KIB)
+/* The outbox is bounded, since a thread that goes to sleep keeps it: after so many bytes of
+ * remote frees all chains leave. By then a program of many sizes has some ten blocks in each,
+ * which share the transfers of cache lines that a chain costs. That is a small part of what
+ * the front may keep. */
+#define OUTBOX_BYTES ((int64_t)256 * HAK_KIB)
+
+/* A class under a soft cap has few slabs, whose owner would fall back while its blocks wait
+ * here: they leave sixteen times as soon. */
+#define CHARGE_AT_CAP 16
 
 /* Partly used slabs beyond these go to the mailbox: other threads need them more. */
 #define KEPT_PARTIAL 32
@@ -234,6 +239,8 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
         if (slab->free == NULL)
             take_remote(heap, slab);
         unsigned got = hak_slab_take(slab, want, list);
+        if (!hak_slab_has_room(slab))
+            take_remote(heap, slab); /* in no queue any more, it may still have some */
         if (!hak_slab_has_room(slab)) {
             remove_partial(bin, slab);
             add_full(bin, slab);
@@ -336,30 +343,35 @@ void *hak_tiny_fall_back(struct hak_heap *heap, unsigned class)
 
 /* ---- remote frees -------------------------------------------------------------- */
 
-static void send(struct hak_outbox *out)
+static void send(struct hak_chain *chain)
 {
-    if (out->count == 0)
-        return;
-    hak_remote_push(out->unit, out->head, out->tail, out->count);
-    out->count = out->room = 0;
+    hak_remote_push(chain->unit, chain->head, chain->tail, chain->count);
+    chain->count = 0;
+}
+
+static void begin(struct hak_chain *chain, size_t unit, unsigned class, void *block)
+{
+    chain->unit = (uint32_t)unit;
+    chain->head = NULL;
+    chain->tail = block;
+    chain->charge = hak_classes.size[class];
+    if (hak_policy_now()->tiny_cap[class] != 0)
+        chain->charge *= CHARGE_AT_CAP;
 }
 
 static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block)
 {
-    struct hak_outbox *out = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
-    if (hak_unlikely(out->unit != unit || out->room == 0)) {
-        send(out);
-        out->unit = unit;
-        out->head = NULL;
-        out->tail = block;
-        out->count = 0;
-        size_t fits = hak_min(OUTBOX_BYTES / hak_classes.size[class], OUTBOX_BLOCKS);
-        out->room = (uint32_t)hak_max(fits, 1);
-    }
-    *(void **)block = out->head;
-    out->head = block;
-    out->count++;
-    out->room--;
+    struct hak_chain *chain = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
+    if (hak_unlikely(chain->unit != unit && chain->count != 0))
+        send(chain);
+    if (chain->count == 0)
+        begin(chain, unit, class, block);
+    *(void **)block = chain->head;
+    chain->head = block;
+    chain->count++;
+    heap->outbox_room -= chain->charge;
+    if (hak_unlikely(heap->outbox_room < 0))
+        hak_tiny_flush_outbox(heap);
 }
 
 void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block)
@@ -376,8 +388,12 @@ void hak_tiny_free_homeless(size_t unit, unsigned class, void *block)
 
 void hak_tiny_flush_outbox(struct hak_heap *heap)
 {
+    if (heap->outbox_room == OUTBOX_BYTES)
+        return;
+    heap->outbox_room = OUTBOX_BYTES;
     for (unsigned i = 0; i < HAK_OUTBOX_SLOTS; i++)
-        send(&heap->outbox[i]);
+        if (heap->outbox[i].count != 0)
+            send(&heap->outbox[i]);
 }
 
 /* ---- life ------------------------------------------------------------------------ */
@@ -386,6 +402,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 {
     heap->tag = tag;
     heap->block = block;
+    heap->outbox_room = OUTBOX_BYTES;
     hak_add_relaxed(&heaps, 1);
     hak_remote_open(tag);
 }

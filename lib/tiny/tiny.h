@@ -11,14 +11,14 @@
 #include "core/policy.h"
 #include "slab/shared_pool.h"
 
-/* Remote frees leave in chains: consecutive ones to the same unit share a CAS. */
-#define HAK_OUTBOX_SLOTS 8
+/* Remote frees leave in chains: those to the same unit share a CAS. */
+#define HAK_OUTBOX_SLOTS 128
 
-struct hak_outbox {
-    size_t unit; /* meaningful while room is not 0 */
+struct hak_chain {
+    uint32_t unit; /* meaningful while it has blocks */
+    uint32_t count;
     void *head, *tail;
-    uint32_t count; /* blocks in the chain */
-    uint32_t room;  /* blocks until it is sent; 0: nothing to add to */
+    uint32_t charge; /* of a block of it, against the outbox's room */
 };
 
 struct hak_tiny_bin {
@@ -33,7 +33,8 @@ struct hak_heap {
     uint32_t tag;
     struct hak_block *block; /* where this thread counts */
     struct hak_tiny_bin bins[HAK_TINY_CLASS_CAPACITY];
-    struct hak_outbox outbox[HAK_OUTBOX_SLOTS];
+    int64_t outbox_room; /* bytes of remote frees until all chains are sent */
+    struct hak_chain outbox[HAK_OUTBOX_SLOTS];
     uint32_t needs; /* for a slab, so far */
     uint64_t sent;  /* blocks of drains that went to other owners, so far */
     struct hak_pool_outcome outcome; /* of the last acquire */

@@ -142,8 +142,8 @@ static int faulty_unmap(void *address, size_t bytes) {
     return fault_now(FAULT_UNMAP) ? -1 : real_os.unmap(address, bytes);
 }
 
-static void *faulty_remap(void *address, size_t old_bytes, size_t new_bytes) {
-    return fault_now(FAULT_REMAP) ? NULL : real_os.remap(address, old_bytes, new_bytes);
+static void *faulty_remap(void *address, size_t old_bytes, size_t new_bytes, void *to) {
+    return fault_now(FAULT_REMAP) ? NULL : real_os.remap(address, old_bytes, new_bytes, to);
 }
 
 static int faulty_advise(void *address, size_t bytes, int advice) {

@@ -316,6 +316,7 @@ static void an_answer_brings_a_block_and_the_rest_for_the_front(void) {
 }
 
 static void a_direct_block_grows_and_shrinks_where_it_lies(void) {
+    SET_KNOB(sample_bytes, 0); /* a sampled block moves */
     char *block = hak_malloc(300 * 1024);
     block[300 * 1024 - 1] = 7;
     char *grown = hak_realloc(block, 700 * 1024);
@@ -328,6 +329,7 @@ static void a_direct_block_grows_and_shrinks_where_it_lies(void) {
     CHECK(shrunk == moved);
     hak_free(shrunk);
     hak_free(behind);
+    SET_KNOB(sample_bytes, 524288);
 }
 
 static void without_an_mmap_path_big_blocks_come_from_the_zone(void) {

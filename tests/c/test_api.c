@@ -122,6 +122,27 @@ static void pages_are_asked_for_by_valloc_and_pvalloc(void) {
 }
 
 /* From every size to every size, both ways: what fits in both is kept. */
+static void a_block_that_creeps_up_is_moved_once_in_a_doubling(void) {
+    char *block = hak_malloc(8 * 1024);
+    unsigned moves = 0;
+    for (size_t bytes = 8 * 1024; bytes <= 256 * 1024; bytes += 1024) {
+        char *grown = hak_realloc(block, bytes);
+        moves += grown != block;
+        block = grown;
+        block[bytes - 1] = (char)(bytes / 1024);
+    }
+    CHECK(moves <= 6);
+    for (size_t bytes = 8 * 1024; bytes <= 256 * 1024; bytes += 1024)
+        CHECK_EQ(block[bytes - 1], (char)(bytes / 1024));
+    hak_free(block);
+}
+
+static void a_block_that_grows_at_a_jump_gets_no_more_than_its_class(void) {
+    char *block = hak_realloc(hak_malloc(9000), 40000);
+    CHECK_EQ(hak_malloc_usable_size(block), 40960);
+    hak_free(block);
+}
+
 static void realloc_keeps_the_contents_between_all_tiers(void) {
     for (size_t i = 0; i < HAK_COUNT_OF(sizes); i++)
         for (size_t k = 0; k < HAK_COUNT_OF(sizes); k++) {
@@ -295,6 +316,8 @@ int main(int argc, char **argv) {
     RUN(every_alignment_is_kept_for_every_size);
     RUN(bad_alignments_are_einval);
     RUN(pages_are_asked_for_by_valloc_and_pvalloc);
+    RUN(a_block_that_creeps_up_is_moved_once_in_a_doubling);
+    RUN(a_block_that_grows_at_a_jump_gets_no_more_than_its_class);
     RUN(realloc_keeps_the_contents_between_all_tiers);
     RUN(a_growing_block_is_moved_seldom);
     RUN(a_block_that_shrinks_a_lot_gives_memory_back);

@@ -62,7 +62,8 @@ static void huge_alignments_are_kept(void) {
         if (!CHECK(block != NULL))
             continue;
         CHECK_EQ((uintptr_t)block % align, 0);
-        CHECK(zeroed && block[0] == 0 && block[99999] == 0);
+        CHECK(zeroed || align == 4096); /* what is kept serves no larger alignment */
+        CHECK(!zeroed || (block[0] == 0 && block[99999] == 0));
         memset(block, 3, 100000);
         CHECK_EQ(hak_big_free(block), 0);
     }
@@ -139,12 +140,51 @@ static void a_refused_resize_leaves_the_block_alone(void) {
     char *block = alloc(2 * HAK_MIB);
     memset(block, 0x32, 2 * HAK_MIB);
     CHECK(hak_big_resize(block, SIZE_MAX) == NULL);
-    arm_faults(FAULT_REMAP, 1, 1);
+    int64_t mapped = COUNT(mapped_bytes);
+    arm_faults(FAULT_REMAP, 1, 1000);
     CHECK(hak_big_resize(block, 64 * HAK_MIB) == NULL);
-    CHECK_EQ(disarm_faults(), 1);
+    CHECK(disarm_faults() >= 1);
+    CHECK_EQ(COUNT(mapped_bytes), mapped);
     CHECK(hak_big_usable(block) >= 2 * HAK_MIB);
     CHECK(block[2 * HAK_MIB - 1] == 0x32);
     CHECK_EQ(hak_big_free(block), 0);
+}
+
+/* One refusal more each time: in place, at the place found for it, anywhere. */
+static void a_block_grows_as_long_as_one_way_is_left(void) {
+    for (long refused = 1; refused <= 2; refused++) {
+        char *block = alloc(3 * HAK_MIB);
+        memset(block, 0x33, 3 * HAK_MIB);
+        arm_faults(FAULT_REMAP | FAULT_MAP, 1, refused);
+        char *moved = hak_big_resize(block, 9 * HAK_MIB);
+        disarm_faults();
+        if (!CHECK(moved != NULL))
+            return;
+        CHECK(moved[0] == 0x33 && moved[3 * HAK_MIB - 1] == 0x33);
+        CHECK(hak_big_usable(moved) >= 9 * HAK_MIB);
+        CHECK_EQ(hak_big_free(moved), 0);
+    }
+}
+
+static void blocks_that_grew_end_on_huge_pages_while_that_costs_little(void) {
+    enum { MANY = 40 };
+    char *blocks[MANY];
+    size_t ends = 0, slack = 0;
+    for (int i = 0; i < MANY; i++) {
+        blocks[i] = hak_big_resize(alloc(HAK_MIB), 2 * HAK_MIB + 4096);
+        if (!CHECK(blocks[i] != NULL))
+            return;
+        size_t usable = hak_big_usable(blocks[i]);
+        ends += usable % (2 * HAK_MIB) == 0;
+        slack += usable - (2 * HAK_MIB + 256 * HAK_KIB);
+    }
+    CHECK(ends > 0 && ends < MANY);
+    CHECK(slack <= 4 * HAK_MIB + MANY * 4 * HAK_MIB / 8);
+    for (int i = 0; i < MANY; i++)
+        CHECK_EQ(hak_big_free(blocks[i]), 0);
+    char *block = hak_big_resize(alloc(HAK_MIB), 5 * HAK_MIB);
+    CHECK_EQ(hak_big_usable(block) % (2 * HAK_MIB), 0); /* they count no longer */
+    hak_big_free(block);
 }
 
 /* ---- the way back --------------------------------------------------------------------- */
@@ -188,8 +228,8 @@ static void the_cache_keeps_no_more_than_its_cap(void) {
 static void without_a_cache_blocks_join_the_batch(void) {
     allow_keeping();
     SET_KNOB(bigcache, 0);
-    int64_t joined = COUNT(batch_blocks), unmaps = COUNT(big_unmaps);
     char *block = alloc(5 * HAK_MIB);
+    int64_t joined = COUNT(batch_blocks), unmaps = COUNT(big_unmaps);
     hak_big_free(block);
     CHECK_EQ(COUNT(batch_blocks), joined + 1);
     CHECK_EQ(COUNT(big_unmaps), unmaps); /* never unmapped right after it was added */
@@ -259,6 +299,27 @@ static void what_is_kept_never_exceeds_what_was_once_in_use(void) {
     CHECK(COUNT(mapped_bytes) - mapped < (int64_t)(800 * HAK_MIB));
 }
 
+/* The pages of what is kept and what is in use together are never more than were in use. */
+static void what_is_kept_gives_way_to_what_grows(void) {
+    allow_keeping();
+    size_t most = 520 * HAK_MIB + 4 * HAK_MIB; /* what allow_keeping() has brought about */
+    char *kept[30];
+    for (int i = 0; i < 30; i++)
+        kept[i] = alloc(12 * HAK_MIB);
+    for (int i = 0; i < 30; i++)
+        hak_big_free(kept[i]);
+    CHECK(COUNT(bigcache_bytes) > 0);
+    char *block = alloc(2 * HAK_MIB);
+    for (size_t mib = 4; mib <= 512; mib *= 2) {
+        block = hak_big_resize(block, mib * HAK_MIB);
+        if (!CHECK(block != NULL))
+            return;
+        CHECK((size_t)(COUNT(big_live_bytes) + COUNT(bigcache_bytes)) <= most);
+    }
+    CHECK((size_t)COUNT(bigcache_bytes) <= 12 * HAK_MIB);
+    hak_big_free(block);
+}
+
 static void a_refused_mapping_is_enomem_and_the_next_one_works(void) {
     for (long k = 1; k <= 3; k++) {
         arm_faults(FAULT_MAP, k, 1000);
@@ -285,6 +346,8 @@ int main(int argc, char **argv) {
     RUN(many_blocks_are_all_found_again);
     RUN(a_resized_block_keeps_its_contents_and_its_count);
     RUN(a_refused_resize_leaves_the_block_alone);
+    RUN(a_block_grows_as_long_as_one_way_is_left);
+    RUN(blocks_that_grew_end_on_huge_pages_while_that_costs_little);
     RUN(a_freed_block_serves_the_next_request_of_its_size);
     RUN(the_cache_gives_a_site_its_own_block_first);
     RUN(the_cache_keeps_no_more_than_its_cap);
@@ -293,6 +356,7 @@ int main(int argc, char **argv) {
     RUN(without_cache_and_batch_a_block_is_unmapped_at_once);
     RUN(with_batching_off_nothing_that_the_cache_evicts_is_batched);
     RUN(what_is_kept_never_exceeds_what_was_once_in_use);
+    RUN(what_is_kept_gives_way_to_what_grows);
     RUN(a_refused_mapping_is_enomem_and_the_next_one_works);
     return check_report();
 }

@@ -49,7 +49,7 @@ static void without_variables_every_knob_has_its_default_and_nothing_is_said(voi
     LOAD("PATH=/bin", "HAKMEMX=1", "HAKMEM=2", "XHAKMEM_MODE=fast");
     CHECK_EQ(VALUE(mode), 2);
     CHECK_EQ(VALUE(superslab_lg), 21);
-    CHECK_EQ(VALUE(front_cap), 128);
+    CHECK_EQ(VALUE(front_cap), 512);
     CHECK_EQ(VALUE(ss_empty_reuse), 1);
     CHECK_EQ(VALUE(ss_empty_scan_limit), 64);
     for (int i = 0; i < HAK_KNOB_VALUE_COUNT; i++)
@@ -295,6 +295,35 @@ static void a_live_knob_can_be_set_and_a_boot_knob_cannot(void) {
     CHECK_EQ(hak_knob_at(tiny_cap, 31), 12);
 }
 
+static void the_learner_moves_what_nobody_has_set_and_nothing_else(void) {
+    LOAD("HAKMEM_MODE=learning", "HAKMEM_FRONT_CAP=64", "HAKMEM_WMAX_MID=1.5");
+    CHECK(!hak_knob_is_pinned(mmap_threshold));
+    CHECK(!hak_knob_is_pinned(learn)); /* a mode is nobody's own word */
+    CHECK(hak_knob_is_pinned(front_cap));
+    CHECK(hak_knob_is_pinned(w_max_mid));
+    CHECK_EQ(hak_config_learn(HAK_KNOB_front_cap, 99), -EBUSY);
+    CHECK_EQ(VALUE(front_cap), 64);
+    CHECK_EQ(hak_config_learn(HAK_KNOB_mmap_threshold, 131072), 0);
+    CHECK_EQ(VALUE(mmap_threshold), 131072);
+    CHECK_EQ(SOURCE(mmap_threshold), HAK_FROM_LIVE);
+    CHECK(!hak_knob_is_pinned(mmap_threshold)); /* its own value it may move */
+    CHECK_EQ(hak_config_learn(HAK_KNOB_mmap_threshold, 1), -ERANGE);
+    CHECK_EQ(hak_config_learn(HAK_KNOB_superslab_lg, 20), -EPERM);
+    CHECK_EQ(hak_config_learn(HAK_KNOB_VALUE_COUNT, 1), -ENOENT);
+}
+
+static void a_tool_pins_a_knob_until_it_takes_it_back(void) {
+    LOAD("PATH=/bin");
+    CHECK_EQ(hak_config_learn(HAK_KNOB_mmap_threshold, 131072), 0);
+    CHECK_EQ(hak_config_set(HAK_KNOB_mmap_threshold, 262144), 0);
+    CHECK(hak_knob_is_pinned(mmap_threshold));
+    CHECK_EQ(hak_config_learn(HAK_KNOB_mmap_threshold, 524288), -EBUSY);
+    CHECK_EQ(VALUE(mmap_threshold), 262144);
+    CHECK_EQ(hak_config_reset(HAK_KNOB_mmap_threshold), 0);
+    CHECK(!hak_knob_is_pinned(mmap_threshold));
+    CHECK_EQ(hak_config_learn(HAK_KNOB_mmap_threshold, 524288), 0);
+}
+
 int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     memcpy(own_values, hak_config, sizeof own_values);
@@ -318,6 +347,8 @@ int main(int argc, char **argv) {
     RUN(an_unknown_mode_is_told_and_the_default_runs);
     RUN(every_knob_accepts_both_ends_of_its_range_by_its_own_name);
     RUN(a_live_knob_can_be_set_and_a_boot_knob_cannot);
+    RUN(the_learner_moves_what_nobody_has_set_and_nothing_else);
+    RUN(a_tool_pins_a_knob_until_it_takes_it_back);
     memcpy(hak_config, own_values, sizeof own_values);
     return check_report();
 }

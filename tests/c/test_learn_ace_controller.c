@@ -7,10 +7,17 @@
 
 static struct hak_ace_controller_config config;
 
+/* Every list may shrink, however little it holds. */
 static struct hak_ace_controller started(uint32_t classes, uint32_t slots) {
     struct hak_ace_controller c;
+    uint32_t start[HAK_ACE_CONTROLLER_CLASSES_MAX];
+    for (uint32_t i = 0; i < HAK_ACE_CONTROLLER_CLASSES_MAX; i++)
+        start[i] = slots;
     config = hak_ace_controller_config_default();
-    hak_ace_controller_init(&c, &config, classes, slots);
+    config.keep_bytes = 0;
+    config.waste_share = 0;
+    config.capacity_floor = 8;
+    hak_ace_controller_init(&c, &config, classes, start);
     return c;
 }
 
@@ -56,6 +63,53 @@ static void an_idle_list_halves_every_fourth_window_down_to_its_floor(void) {
     }
 }
 
+static void lists_that_hold_next_to_nothing_do_not_shrink(void) {
+    struct hak_ace_controller c = started(3, 128);
+    c.config.keep_bytes = 16 << 10; /* of 64 bytes, 4 threads: 64 slots */
+    struct hak_ace_class_window idle = window(100, 0, 0, 10, 20), wasted = idle;
+    struct hak_ace_class_window steady = window(100000, 500, 0, 10, 11);
+    wasted.hits = 100000;
+    struct hak_ace_class_window w[3] = {wasted, idle, steady};
+    for (int i = 0; i < 20; i++)
+        hak_ace_controller_fast(&c, w, 4);
+    CHECK_EQ(c.capacity_slots[0], 64);
+    CHECK_EQ(c.capacity_slots[1], 64);
+    CHECK_EQ(c.capacity_slots[2], 128);
+}
+
+static void a_list_shrinks_for_waste_that_is_its_own_alone(void) {
+    struct hak_ace_controller c = started(1, 128);
+    c.config.waste_share = 0.125; /* 32 KiB of lists: an eighth of 256 KiB */
+    struct hak_ace_class_window w = window(100000, 10, 10, 0, 0);
+    w.mapped_bytes = 300 << 10;
+    w.live_bytes = 40 << 10;
+    CHECK_EQ(hak_ace_controller_fast(&c, &w, 4), 0);
+    w.live_bytes = 50 << 10;
+    CHECK_EQ(hak_ace_controller_fast(&c, &w, 4), 1);
+    CHECK_EQ(c.capacity_slots[0], 64);
+}
+
+static void a_class_at_the_ceiling_follows_its_trial_and_comes_back(void) {
+    struct hak_ace_controller c = started(3, 64);
+    struct hak_ace_class_window grows = window(10000, 500, 500, 10, 11);
+    struct hak_ace_class_window steady = window(100000, 500, 0, 10, 11);
+    struct hak_ace_class_window w[3] = {grows, steady, steady};
+    hak_ace_controller_fast(&c, w, 1);
+    CHECK_EQ(c.capacity_slots[0], 128);
+    hak_ace_controller_slow(&c, 1, 0.5); /* one down */
+    CHECK_EQ(c.capacity_slots[0], 64);
+    hak_ace_controller_slow(&c, 2, 0.2);
+    hak_ace_controller_fast(&c, w, 1);
+    hak_ace_controller_slow(&c, 3, 0.5); /* the drains' turn, and back */
+    hak_ace_controller_slow(&c, 4, 0.2);
+    hak_ace_controller_slow(&c, 5, 0.5);
+    CHECK_EQ(c.ceiling_slots, 256);
+    CHECK_EQ(c.capacity_slots[0], 256);
+    CHECK_EQ(c.capacity_slots[1], 64);
+    hak_ace_controller_slow(&c, 6, 0.2);
+    CHECK_EQ(c.capacity_slots[0], 128);
+}
+
 static void growth_stops_at_the_budget_and_uses_what_shrinking_frees(void) {
     struct hak_ace_controller c = started(2, 128);
     /* 4 threads: 128 slots of 64 bytes are 32 KiB a class. */
@@ -78,7 +132,7 @@ static void growth_stops_at_the_budget_and_uses_what_shrinking_frees(void) {
 }
 
 static void capacities_stay_between_floor_and_ceiling_whatever_is_measured(void) {
-    struct hak_ace_controller c = started(8, 9999);
+    struct hak_ace_controller c = started(8, 30);
     struct check_rng rng = check_rng_seed(1);
     for (int i = 0; i < 20000; i++) {
         struct hak_ace_class_window w[8];
@@ -194,6 +248,9 @@ int main(int argc, char **argv) {
     RUN(a_list_that_only_empties_or_only_overflows_stays);
     RUN(a_list_that_hardly_misses_shrinks_when_its_memory_is_fragmented);
     RUN(an_idle_list_halves_every_fourth_window_down_to_its_floor);
+    RUN(lists_that_hold_next_to_nothing_do_not_shrink);
+    RUN(a_list_shrinks_for_waste_that_is_its_own_alone);
+    RUN(a_class_at_the_ceiling_follows_its_trial_and_comes_back);
     RUN(growth_stops_at_the_budget_and_uses_what_shrinking_frees);
     RUN(capacities_stay_between_floor_and_ceiling_whatever_is_measured);
     RUN(the_reward_falls_with_slow_paths_and_with_waste);

@@ -6,7 +6,7 @@
 
 static struct hak_cap_class class_at(uint32_t cap, uint64_t hits, uint64_t misses,
                                      uint64_t unit_bytes) {
-    return (struct hak_cap_class){hits, misses, unit_bytes, cap};
+    return (struct hak_cap_class){hits, misses, unit_bytes, cap, 0};
 }
 
 static void a_hit_rate_below_target_raises_the_cap_by_one_step(void) {
@@ -27,6 +27,19 @@ static void a_hit_rate_above_target_lowers_the_cap_by_one_step(void) {
     one = class_at(8, 900, 100, 256 * KIB);
     hak_cap_move(&large, &one, 1);
     CHECK_EQ(one.cap, 7);
+}
+
+static void a_cap_is_not_lowered_below_what_is_in_use(void) {
+    struct hak_cap_config mid = hak_cap_config_mid();
+    struct hak_cap_class one = class_at(64, 900, 100, 8 * KIB);
+    one.in_use = 40;
+    for (int i = 0; i < 20; i++)
+        hak_cap_move(&mid, &one, 1);
+    CHECK_EQ(one.cap, 46); /* an eighth above, and one */
+    mid.budget_bytes = 32 * 8 * KIB;
+    hak_cap_move(&mid, &one, 1);
+    hak_cap_move(&mid, &one, 1);
+    CHECK_EQ(one.cap, 38); /* a budget binds all the same */
 }
 
 static void a_hit_rate_near_its_target_leaves_the_cap(void) {
@@ -189,6 +202,7 @@ int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     RUN(a_hit_rate_below_target_raises_the_cap_by_one_step);
     RUN(a_hit_rate_above_target_lowers_the_cap_by_one_step);
+    RUN(a_cap_is_not_lowered_below_what_is_in_use);
     RUN(a_hit_rate_near_its_target_leaves_the_cap);
     RUN(too_few_samples_leave_the_cap);
     RUN(a_class_without_a_cap_is_left_alone);

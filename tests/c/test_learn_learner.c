@@ -23,7 +23,8 @@ struct run {
 static struct run begin(uint32_t start, enum hak_lifecycle_state state, uint64_t seed) {
     struct run run = {.rng = check_rng_seed(seed)};
     struct hak_learner_config config = hak_learner_config_default();
-    hak_learner_init(&run.learner, &config, start, state, 4, 128, 0);
+    static const uint32_t slots[4] = {128, 128, 128, 128};
+    hak_learner_init(&run.learner, &config, start, state, 4, slots, 0);
     return run;
 }
 

@@ -79,6 +79,26 @@ static void they_come_back_with_the_first_slot(void) {
     hak_pool_reclaim();
 }
 
+static void what_was_given_back_is_cut_page_by_page_again(void) {
+    void *blocks[8], *list = NULL;
+    struct hak_slab *slab = acquire();
+    unsigned a_page = hak_slab_take(slab, 64, &list);
+    take_blocks(slab, 8, blocks); /* of two more pages */
+    hak_pool_release(slab, &counts);
+    slab = acquire();
+    list = NULL;
+    CHECK(hak_slab_take(slab, 64, &list) > a_page);
+    hak_pool_release(slab, &counts);
+    hak_pool_reclaim();
+    do { /* each slot in turn */
+        slab = acquire();
+        list = NULL;
+        if (!CHECK_BETWEEN(hak_slab_take(slab, 64, &list), 1, a_page))
+            break;
+    } while (slab->index != 0);
+    hak_pool_reclaim();
+}
+
 static void one_used_block_keeps_its_superslab(void) {
     void *block;
     acquire_many(MANY);
@@ -161,7 +181,7 @@ static void malloc_reclaims_before_it_fails(void) {
     hak_free(big);
     CHECK(COUNT(bigcache_bytes) > 0);
     arm_faults(FAULT_MAP, 1, 2); /* with and without room to align for huge pages */
-    CHECK((small = hak_malloc(5 * HAK_MIB)) != NULL);
+    CHECK((small = hak_malloc(9 * HAK_MIB)) != NULL);
     CHECK_EQ(disarm_faults(), 2);
     CHECK_EQ(COUNT(bigcache_bytes), 0);
     hak_free(small);
@@ -173,6 +193,7 @@ int main(int argc, char **argv) {
     RUN(headers_stay_for_those_who_come_late);
     RUN(a_free_into_what_was_given_back_is_reported);
     RUN(they_come_back_with_the_first_slot);
+    RUN(what_was_given_back_is_cut_page_by_page_again);
     RUN(one_used_block_keeps_its_superslab);
     RUN(a_refused_return_loses_no_slot);
     RUN(a_refused_unmapping_leaves_a_superslab_as_it_was);

@@ -58,6 +58,16 @@ static void a_mean_of_zero_samples_nothing(void) {
     CHECK_EQ(samples, 0);
 }
 
+static void a_listener_s_mean_is_for_listeners_only(void) {
+    int64_t samples;
+    SET_KNOB(listen_bytes, (int64_t)1 << 40);
+    estimate(1000, 4000000, 20000000, &samples);
+    CHECK(samples > 130 && samples < 270);
+    estimate(1000, 200000, 0, &samples);
+    CHECK_EQ(samples, 0);
+    SET_KNOB(listen_bytes, 0);
+}
+
 static void what_is_sampled_is_seen_to_be_freed(void) {
     int64_t samples;
     int64_t freed = COUNT(samples_freed), bytes = COUNT(sampled_freed_bytes);
@@ -171,6 +181,7 @@ int main(int argc, char **argv) {
     RUN(estimates_of_every_tier_are_unbiased);
     RUN(a_mean_above_the_least_step_is_kept_to);
     RUN(a_mean_of_zero_samples_nothing);
+    RUN(a_listener_s_mean_is_for_listeners_only);
     RUN(what_is_sampled_is_seen_to_be_freed);
     RUN(sampled_blocks_are_blocks_like_others);
     RUN(calloc_clears_sampled_blocks_too);

@@ -129,6 +129,21 @@ static void fresh_blocks_touch_no_page_before_it_is_needed(void) {
     hak_superslab_unmap(s);
 }
 
+static void pages_cut_before_are_cut_again_at_once(void) {
+    struct hak_superslab *s = hak_superslab_map(21);
+    unsigned small = class_of_size(64), large = class_of_size(512);
+    struct hak_slab *slab = open_slab(s, 2, small);
+    void *list = NULL;
+    for (int page = 0; page < 3; page++)
+        CHECK_EQ(hak_slab_take(slab, 1000, &list), 64);
+    slab = open_slab(s, 2, large); /* the slot has been EMPTY meanwhile */
+    CHECK_EQ(hak_slab_take(slab, 1000, &list), 24);
+    CHECK_EQ(hak_slab_take(slab, 1000, &list), 8);
+    slab = open_slab(s, 2, small);
+    CHECK_EQ(hak_slab_take(slab, 1000, &list), 4 * 64);
+    hak_superslab_unmap(s);
+}
+
 static unsigned length_of(void *list) {
     unsigned n = 0;
     for (; list != NULL; list = *(void **)list)
@@ -194,25 +209,47 @@ static void taking_prepends_to_what_the_list_holds(void) {
 }
 
 /* A program wrote over a free block: what the link leads to is given up, not followed. */
-static void check_bad_link(void *bad, unsigned position) {
+static void check_bad_link_by_taking(unsigned want, void *bad, unsigned position) {
     struct hak_superslab *s = hak_superslab_map(21);
     struct hak_slab *slab = open_slab(s, 2, class_of_size(256));
     void *list = NULL, *block, *again = NULL;
     int64_t errors = COUNT(integrity_errors);
     while (slab->carved < 32)
         hak_slab_take(slab, 32 - slab->carved, &list);
-    give_back(slab, &list, 17); /* more than are moved whole, when links are not looked at */
+    give_back(slab, &list, 17);
     block = slab->free;
     for (unsigned i = 1; i < position; i++)
         block = *(void **)block;
     *(void **)block = bad;
-    unsigned got = hak_slab_take(slab, 8, &again);
+    unsigned got = hak_slab_take(slab, want, &again);
     CHECK_EQ(COUNT(integrity_errors), errors + 1);
     CHECK_EQ(got, position);
     CHECK_EQ(length_of(again), got);
     CHECK(slab->free == NULL);
     CHECK_EQ(slab->free_count, 0);
     CHECK(hak_slab_take(slab, 8, &again) > 0); /* fresh ones */
+    CHECK_EQ(COUNT(integrity_errors), errors + 1);
+    hak_superslab_unmap(s);
+}
+
+static void check_bad_link(void *bad, unsigned position) {
+    check_bad_link_by_taking(8, bad, position);  /* a part of the list */
+    check_bad_link_by_taking(16, bad, position); /* all of it */
+}
+
+static void a_list_longer_than_its_count_is_cut_there(void) {
+    struct hak_superslab *s = hak_superslab_map(21);
+    struct hak_slab *slab = open_slab(s, 2, class_of_size(256));
+    void *list = NULL, *again = NULL;
+    int64_t errors = COUNT(integrity_errors);
+    hak_slab_take(slab, 8, &list);
+    give_back(slab, &list, 8);
+    void *last = slab->free;
+    while (*(void **)last != NULL)
+        last = *(void **)last;
+    *(void **)last = slab->free; /* a block freed twice makes it a ring */
+    CHECK_EQ(hak_slab_take(slab, 8, &again), 8);
+    CHECK_EQ(length_of(again), 8);
     CHECK_EQ(COUNT(integrity_errors), errors + 1);
     hak_superslab_unmap(s);
 }
@@ -270,9 +307,11 @@ int main(int argc, char **argv) {
     RUN(a_slab_is_found_again_from_any_of_its_addresses);
     RUN(a_slab_gives_as_many_blocks_as_fit_and_no_two_overlap);
     RUN(fresh_blocks_touch_no_page_before_it_is_needed);
+    RUN(pages_cut_before_are_cut_again_at_once);
     RUN(blocks_that_came_home_are_taken_before_fresh_ones);
     RUN(a_free_list_up_to_twice_as_long_as_wanted_is_moved_whole);
     RUN(taking_prepends_to_what_the_list_holds);
+    RUN(a_list_longer_than_its_count_is_cut_there);
     RUN(a_link_out_of_the_slab_is_reported_and_not_followed);
     RUN(a_link_between_two_blocks_is_reported_and_not_followed);
     RUN(the_list_head_itself_is_checked);

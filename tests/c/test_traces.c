@@ -16,16 +16,6 @@
 #include "mid/ace.h"
 #include "slab/remote.h"
 
-#if defined(__SANITIZE_THREAD__)
-/* Three races that are meant: the learner sums up counters while their owners count by plain adds,
- * a policy snapshot is written anew some generations after it was last in force, and the table of
- * classes changes byte by byte under its readers. */
-__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void) {
-    return "race:hak_window_end\nrace:hak_policy_publish\nrace:fill_both\nrace_top:hak_class_of\n";
-}
-#endif
-
 enum { OWN = 300, SHARED = 200, THREADS = 4, WAVES = 6 };
 
 struct record {

@@ -10,7 +10,6 @@ import pytest
 from hakmem_tools.model.codes import argument_groups
 from hakmem_tools.model.descriptors import Descriptors
 from hakmem_tools.model.event_choice import FREQUENT, rare_events
-from hakmem_tools.native.header import find_library
 from hakmem_tools.native.library import Library
 from hakmem_tools.observe.bpf.arguments import parse_operand
 from hakmem_tools.observe.bpf.generate import (
@@ -24,16 +23,6 @@ from hakmem_tools.observe.bpf.generate import (
 from hakmem_tools.observe.bpf.library import LibraryFile, open_library_file
 from hakmem_tools.observe.bpf.loader import Program
 from hakmem_tools.observe.bpf.records import record_layout
-
-
-@pytest.fixture(scope="module")
-def library() -> Library:
-    return Library(find_library())
-
-
-@pytest.fixture(scope="module")
-def descriptors(library: Library) -> Descriptors:
-    return library.descriptors
 
 
 @pytest.fixture(scope="module")

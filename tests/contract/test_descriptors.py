@@ -11,7 +11,6 @@ import pytest
 
 from hakmem_tools.model.descriptors import KNOB_TYPES, Descriptors
 from hakmem_tools.model.settings import SettingError, find_knob, parse_setting, parse_value
-from hakmem_tools.native.header import find_library
 from hakmem_tools.native.library import Library
 from hakmem_tools.native.reference import REFERENCE_DIRECTORY, stale_pages
 from hakmem_tools.observe.counters import CountersSource
@@ -19,16 +18,6 @@ from hakmem_tools.observe.elf import NOP, ElfFile, UsdtSite
 from hakmem_tools.observe.target import await_page, launch, preload_environment
 
 PROBE_ARGUMENT_BYTES = 8
-
-
-@pytest.fixture(scope="module")
-def library() -> Library:
-    return Library(find_library())
-
-
-@pytest.fixture(scope="module")
-def descriptors(library: Library) -> Descriptors:
-    return library.descriptors
 
 
 @pytest.fixture(scope="module")

@@ -147,6 +147,12 @@ def test_a_handler_may_allocate_at_any_instruction_of_the_fast_path(directory: P
     passes([built("signal_steps", directory)])
 
 
+def test_a_handler_may_allocate_at_any_instruction_of_the_slow_paths(directory: Path) -> None:
+    counters = passes([built("signal_slow_steps", directory)])
+    assert counters["nested_allocs"] > 100
+    assert counters.get("integrity_errors", 0) == 0
+
+
 def test_the_programs_themselves_are_right(directory: Path) -> None:
     """With the C library's malloc: what fails here is the program, not the allocator."""
     for name in ("edges", "fork_in_threads", "atfork_handlers", "thread_ends", "signals"):

@@ -1,8 +1,7 @@
 /*
  * A handler that allocates and frees runs after every single instruction (the processor's trap
  * flag) of a malloc and a free that hit the thread's list. Nobody gets a block that another has,
- * and none is lost. The slow paths are left out: they hold locks, and nothing that takes locks may
- * be called in a handler that interrupted it.
+ * and none is lost, while the handler gives back what it takes. signal_slow_steps.c does the rest.
  */
 #include <signal.h>
 

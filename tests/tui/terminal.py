@@ -126,8 +126,16 @@ class Terminal:
 @contextmanager
 def terminal(tmux: Tmux, width: int, height: int, *arguments: str) -> Iterator[Terminal]:
     """A terminal of this size in which replay_app runs with these arguments."""
+    words = (sys.executable, "-m", "tests.tui.replay_app", *arguments)
+    with terminal_of(tmux, width, height, *words) as pane:
+        yield pane
+
+
+@contextmanager
+def terminal_of(tmux: Tmux, width: int, height: int, *words: str) -> Iterator[Terminal]:
+    """A terminal of this size in which this command runs."""
     name = f"top{next(_numbers)}"
-    command = shlex.join([sys.executable, "-m", "tests.tui.replay_app", *arguments])
+    command = shlex.join(words)
     # Textual believes COLUMNS and LINES before it asks the terminal.
     script = f"cd {shlex.quote(str(ROOT))}; unset COLUMNS LINES; {command}; echo EXIT $?; read _"
     size = ["-x", str(width), "-y", str(height)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
@@ -173,6 +174,35 @@ def test_a_filter_keeps_the_stacks_that_have_the_words_anywhere() -> None:
         assert "Node::create" not in text
         await press(pilot, ["escape"])
         assert "Node::create" in screen_text(app)
+
+    drive(profile_app(FakeProfiles(SECONDS)), body)
+
+
+def test_s_sorts_a_histogram_by_bytes_blocks_or_name() -> None:
+    async def body(app: HakmemTop, pilot: Pilot[None]) -> None:
+        await shown(app, pilot, ["v", "b"])
+        orders = []
+        for _ in range(3):
+            orders.append([row.split()[0].lstrip("›") for row in table_rows(app)])
+            await press(pilot, ["s"])
+        by_bytes, by_blocks, by_label = orders
+        assert by_label == ["main", "worker-1", "worker-2"]
+        assert sorted(by_bytes) == sorted(by_blocks) == by_label
+        assert by_bytes != by_label
+
+    drive(profile_app(FakeProfiles(SECONDS)), body)
+
+
+def test_a_profile_of_the_counters_page_says_what_it_is_and_has_no_ages() -> None:
+    async def body(app: HakmemTop, pilot: Pilot[None]) -> None:
+        await shown(app, pilot)
+        profile = app.profile_desk.profile
+        assert profile is not None
+        profile.header = msgspec.structs.replace(profile.header, source="counters")
+        await press(pilot, ["v"])
+        assert "the counters page's table of sites" in screen_text(app)
+        await press(pilot, ["v", "v", "v"])
+        assert "keeps no ages of blocks" in screen_text(app)
 
     drive(profile_app(FakeProfiles(SECONDS)), body)
 

@@ -93,13 +93,14 @@ class KeyActions(App[None]):
 
     def action_export(self) -> None:
         """Writes what is shown to a file in the current directory."""
-        directory = self.export_directory or Path.cwd()
-        screen = self.screen
+        directory, screen = self.export_directory, self.screen
         try:
+            directory = directory or Path.cwd()  # which may have been removed
             if isinstance(screen, TopScreen):
                 self.say(screen.export(directory))
         except OSError as error:
-            self.say(f"cannot write to {directory}: {error.strerror or error}")
+            where = directory or "the current directory"
+            self.say(f"cannot write to {where}: {error.strerror or error}")
 
     def action_theme(self) -> None:
         """Changes between dark and light."""

@@ -15,7 +15,10 @@ from textual.drivers.linux_driver import LinuxDriver
 
 
 class LastingFile:
-    """A file whose writes vanish once one of them has failed."""
+    """A file whose writes vanish once one of them has failed.
+
+    What is no Unicode, such as a path of other bytes, becomes question marks.
+    """
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -25,7 +28,7 @@ class LastingFile:
         """Writes the text, while there is somewhere to write it."""
         if not self._gone:
             try:
-                self._file.write(text)
+                self._file.write(text.encode("utf-8", "replace").decode())
             except (OSError, ValueError):
                 self._gone = True
 

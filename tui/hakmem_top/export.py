@@ -39,7 +39,7 @@ def record(moment: Moment) -> Export | None:
         return None
     return Export(
         schema_version=SCHEMA_VERSION,
-        title=moment.title,
+        title=moment.title.encode("utf-8", "replace").decode(),
         pid=snapshot.pid,
         time_ns=snapshot.time_ns,
         state=moment.state,

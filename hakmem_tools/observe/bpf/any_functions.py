@@ -28,7 +28,8 @@ _FUNCTION = 2
 class Kind(msgspec.Struct, frozen=True):
     """How a function takes its arguments: the registers, and C expressions of `{0}`, `{1}`.
 
-    `body` is what the program does with them; `frees`: the result does not matter.
+    `body` is what the program does with them: 1 if they ask for memory, which `ask` then says.
+    `frees`: the result does not matter.
     """
 
     name: str
@@ -37,12 +38,12 @@ class Kind(msgspec.Struct, frozen=True):
     frees: bool = False
 
 
-_SIZED = Kind("sized", _SIZE, "hak_any_call(ctx, hit.tid, {0}, 0)")
-_ALIGNED = Kind("aligned", (_RSI,), "hak_any_call(ctx, hit.tid, {0}, 0)")
-_CALLOC = Kind("calloc", (_RDI, _RSI), "hak_any_calloc(ctx, hit.tid, {0}, {1})")
-_REALLOC = Kind("realloc", (_RDI, _RSI), "hak_any_realloc(ctx, hit.tid, {0}, {1})")
-_MEMALIGN = Kind("posix_memalign", (_RDI, _RDX), "hak_any_call(ctx, hit.tid, {1}, {0})")
-_FREE = Kind("free", _POINTER, "hak_any_free({0})", frees=True)
+_SIZED = Kind("sized", _SIZE, "hak_asks(&ask, {0}, 0)")
+_ALIGNED = Kind("aligned", (_RSI,), "hak_asks(&ask, {0}, 0)")
+_CALLOC = Kind("calloc", (_RDI, _RSI), "hak_asks_calloc(&ask, {0}, {1})")
+_REALLOC = Kind("realloc", (_RDI, _RSI), "hak_asks_realloc(&ask, {0}, {1})")
+_MEMALIGN = Kind("posix_memalign", (_RDI, _RDX), "hak_asks(&ask, {1}, {0})")
+_FREE = Kind("free", _POINTER, "hak_frees({0})", frees=True)
 
 #: Names that an allocator may define. C++ operators count where the allocator's file has them.
 FUNCTIONS: dict[str, Kind] = {

@@ -175,11 +175,7 @@ class AnyProfile:
 
     def poll(self, *, live: bool = False) -> Sequence[Record]:
         """Names that are new, and a Tick; empty after end()."""
-        if self._ended:
-            return ()
-        if self._faults:
-            self._kernel.adapt_faults()
-        return self._kernel.records(live=live)
+        return () if self._ended else self._kernel.records(live=live, adapt_faults=self._faults)
 
     def end(self, reason: str) -> tuple[Sequence[Record], End]:
         """Detaches; the last records and the closing one."""

@@ -80,12 +80,17 @@ def _call(place: Place) -> str:
 
 
 def _function(name: str, calls: Sequence[str]) -> str:
-    cases = (f"    case {cookie}:\n        return {call};" for cookie, call in enumerate(calls))
+    cases = (
+        f"    case {cookie}:\n        asks = {call};\n        break;"
+        for cookie, call in enumerate(calls)
+    )
     return "\n".join(
         (
             f"int {name}(struct pt_regs *ctx)",
             "{",
             "    struct hak_hit hit = {};",
+            "    struct hak_ask ask = {};",
+            "    int asks = 0;",
             "    if (!hak_listens(&hit))",
             "        return 1;",
             "    if (HAK_AT_RETURN(ctx))",
@@ -93,7 +98,7 @@ def _function(name: str, calls: Sequence[str]) -> str:
             "    switch (bpf_get_attach_cookie(ctx)) {",
             *cases,
             "    }",
-            "    return 1;",
+            "    return asks ? hak_any_call(ctx, hit.tid, &ask) : 1;",
             "}",
             "",
         )

@@ -25,12 +25,15 @@ from hakmem_tools.observe.bpf.profile_kernel import KernelSums, Row
 from hakmem_tools.observe.bpf.profile_program import ProfileLimits, ProfileProgram, generate_profile
 from hakmem_tools.observe.bpf.profile_stacks import RecordBook
 from hakmem_tools.observe.bpf.syscall import enable_run_time_stats
+from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.sampling_distance import SamplingDistance
 
 #: Faults a second whose stacks are walked: 1.2 microseconds each, half a percent of a CPU.
 _WALKED_FAULTS = 4000
 #: A hit's own work, on average over an allocation with its stack and a free without.
 LISTENING_NS = 1100
+#: A stack that is looked through word by word.
+COPY_NS = 4000
 _PROBE_HITS = ("seen_samples", "seen_frees", "seen_others", "seen_calls")
 #: What a tick calls a loss, by its place in the kernel.
 LOSSES = {
@@ -73,14 +76,19 @@ class KernelProfile:
         )
         self._lost: dict[str, int] = {}
         self._faults = (header.start_ns, 0)
+        self._code: object = None
+        self.follow_code()
         self.lost_stacks = 0
         try:
             self._stats = enable_run_time_stats()
         except OSError:
             self._stats = -1  # needs CAP_SYS_ADMIN; the cost is estimated without
 
-    def records(self, *, live: bool) -> list[Record]:
+    def records(self, *, live: bool, adapt_faults: bool = False) -> list[Record]:
         """Names that are new, and a Tick with what has grown."""
+        if adapt_faults:
+            self._adapt_faults()
+        self.follow_code()
         if self._mappings is not None:
             self._mappings.take()
         growth, book = self.sums.take(), self._book
@@ -104,6 +112,13 @@ class KernelProfile:
         key = self._book.key
         return Rows.pack((key(cell), age, n, size, weight) for cell, age, n, size, weight in rows)
 
+    def follow_code(self) -> None:
+        """Tells the kernel where code lies, by which it knows a return address on the stack."""
+        found = self._book.code()
+        if found != self._code:
+            self._code = found
+            self.sums.tell_code(found)
+
     def listen(self, on: bool) -> None:
         """Begins or ends counting, for all that is attached at one moment."""
         table = self.program.map("listening")
@@ -118,7 +133,7 @@ class KernelProfile:
         self._lost = total
         return {text: count for text, count in fresh.items() if count > 0}
 
-    def adapt_faults(self) -> None:
+    def _adapt_faults(self) -> None:
         """Walks fewer stacks of page faults where these come fast; each one stands for more."""
         now_ns, faults = self._clock(), self.sums.seen()["seen_faults"]
         before_ns, before = self._faults
@@ -138,7 +153,7 @@ class KernelProfile:
         """What the probes alone took so far: not the page faults of the whole machine."""
         seen = self.sums.seen()
         hits = sum(seen[place] for place in _PROBE_HITS)
-        return hits * (TRAP_NS + LISTENING_NS)
+        return hits * (TRAP_NS + LISTENING_NS) + seen["seen_copies"] * COPY_NS
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -242,17 +257,20 @@ class ProbeProfile:
 
     def poll(self, *, live: bool = False) -> Sequence[Record]:
         """Names that are new, and a Tick; empty after end()."""
-        if self._ended:
-            return ()
-        if self._faults:
-            self._kernel.adapt_faults()
-        return self._kernel.records(live=live)
+        return () if self._ended else self._kernel.records(live=live, adapt_faults=self._faults)
 
     def wait(self, seconds: float) -> None:
         """Sleeps: the kernel counts meanwhile. Looks after the sampling distance now and then."""
         time.sleep(max(0.0, seconds))
         if self.distance is not None and not self._ended:
             self._look_after(self.distance)
+
+    def keep_pace(self, page: CountersSource, budget: float) -> None:
+        """From now on takes no more than this share of the target's time; takes the page over."""
+        if self.distance is None:
+            self.distance = SamplingDistance(page, budget)
+        else:
+            page.close()
 
     def _look_after(self, distance: SamplingDistance) -> None:
         now_ns = time.monotonic_ns()

@@ -7,7 +7,7 @@ Used by the profile sources. Knows nothing of modules or names.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 
@@ -16,6 +16,7 @@ import msgspec
 from hakmem_tools.observe.bpf.loader import Program
 from hakmem_tools.observe.bpf.profile_layout import PROFILE_FRAMES, layout, seen_places
 from hakmem_tools.observe.bpf.syscall import map_items
+from hakmem_tools.observe.unwind import StackWords
 
 NONE = 0xFFFFFFFF
 _WORD_BYTES = 8
@@ -32,11 +33,15 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class RawStack(msgspec.Struct, frozen=True):
-    """A user stack as the kernel walked it. `site` is where the allocator was called, or 0."""
+    """A user stack as the kernel walked it. `site` is where the allocator was called, or 0.
+
+    `start` is given instead of addresses where the walk broke off soon.
+    """
 
     site: int
     addresses: tuple[int, ...]
     cut: bool  # deeper than the program keeps, or not walked at all
+    start: StackWords | None = None
 
 
 #: (cell, age, samples, bytes, weighted bytes)
@@ -101,11 +106,24 @@ class KernelSums:
         with suppress(KeyError):
             table = self._program.map("stacks")
             data = bytes(table[table.Key(key)])
-            site, stack_bytes, _, *frames = layout("hak_stack").unpack(data)
+            site, stack_bytes, words, ip, sp, bp, _, _, *rest = layout("hak_stack").unpack(data)
+            frames, places = rest[:PROFILE_FRAMES], rest[PROFILE_FRAMES:]
+            if words:
+                found = zip(places[:words], frames[:words], strict=True)
+                start = StackWords(ip, sp, bp, {sp + place: word for place, word in found})
+                return RawStack(site, (), False, start)
             count = max(0, stack_bytes) // _WORD_BYTES
-            cut = stack_bytes < 0 or count >= PROFILE_FRAMES
+            cut = stack_bytes < 0 or count >= PROFILE_FRAMES - 1
             return RawStack(site, tuple(frames[:count]), cut)
         return None
+
+    def tell_code(self, parts: Sequence[tuple[int, int]]) -> None:
+        """Where code lies: first address and bytes of the program's own, and of its libraries."""
+        table = self._program.map("code")
+        for number, (start, size) in enumerate(parts):
+            leaf = table.Leaf()
+            leaf.start, leaf.bytes = start, size
+            table[table.Key(number)] = leaf
 
     def seen(self) -> dict[str, int]:
         """Hits and losses since attaching, by name (probes/profile.h in lower case)."""

@@ -15,15 +15,20 @@ import cffi
 
 from hakmem_tools.observe.bpf.generate import probe_text
 
-#: Frames of a user stack that are kept; deeper ones are cut off and said to be.
-PROFILE_FRAMES = 96
-_CODES = {"uint64_t": "Q", "uint32_t": "I", "int32_t": "i"}
+#: Frames of a user stack that are kept, as many as the kernel walks by default and one more;
+#: deeper stacks are cut off and said to be.
+PROFILE_FRAMES = 128
+#: Words of a stack that are looked through where it cannot be walked by frame pointers.
+COPY_WORDS = 1024
+_CODES = {"uint64_t": "Q", "uint32_t": "I", "int32_t": "i", "uint16_t": "H"}
 
 
 @cache
 def _header() -> Any:
     ffi = cffi.FFI()
-    ffi.cdef(f"#define HAK_STACK_FRAMES {PROFILE_FRAMES}\n{probe_text('profile.h')}")
+    sizes = {"HAK_STACK_FRAMES": PROFILE_FRAMES, "HAK_COPY_WORDS": COPY_WORDS}
+    defines = "".join(f"#define {name} {size}\n" for name, size in sizes.items())
+    ffi.cdef(f"{defines}{probe_text('profile.h')}")
     return ffi
 
 

@@ -15,7 +15,7 @@ from hakmem_tools.model.descriptors import Descriptors
 from hakmem_tools.model.profile_records import CAUSES
 from hakmem_tools.observe.bpf.arguments import ArgumentError, parse_operand, read_statement
 from hakmem_tools.observe.bpf.generate import ProbeFunction, probe_text
-from hakmem_tools.observe.bpf.profile_layout import PROFILE_FRAMES
+from hakmem_tools.observe.bpf.profile_layout import COPY_WORDS, PROFILE_FRAMES
 from hakmem_tools.observe.elf import UsdtSite
 from hakmem_tools.observe.source import SourceUnavailable
 
@@ -99,6 +99,7 @@ def profile_parts(
         "HAK_EVENT_ARGS": 1,
         "HAK_TARGET_PID": pid,
         "HAK_STACK_FRAMES": PROFILE_FRAMES,
+        "HAK_COPY_WORDS": COPY_WORDS,
         "HAK_MOST_STACKS": limits.stacks,
         "HAK_MOST_CELLS": limits.cells,
         "HAK_MOST_LIVE": limits.live,
@@ -178,7 +179,7 @@ def _on_allocated(names: Sequence[str]) -> str:
     return "\n".join(
         (
             "    struct hak_cell_key key = {.tid = hit.tid};",
-            f"    key.stack = hak_keep_stack(ctx, hit.tid, {value('site', '0')});",
+            f"    key.stack = hak_keep_stack(ctx, ctx, hit.tid, {value('site', '0')});",
             f"    key.size_class = {value('class')};",
             f"    key.path = {value('path')};",
             f"    hak_count_block(&key, {address}, {size}, {weight});",
@@ -191,7 +192,7 @@ def _on_madvised(_: Sequence[str]) -> str:
         (
             "    struct hak_cause_key key = {.tid = hit.tid, .cause = HAK_CAUSE_MADVISE};",
             "    key.size_class = HAK_NONE;",
-            "    key.stack = hak_keep_stack(ctx, hit.tid, 0);",
+            "    key.stack = hak_keep_stack(ctx, ctx, hit.tid, 0);",
             "    hak_see(HAK_SEEN_OTHERS);",
             "    hak_count_cause(&key, 1, bytes, duration_ns);",
         )

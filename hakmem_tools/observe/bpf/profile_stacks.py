@@ -25,6 +25,7 @@ from hakmem_tools.observe.elf import ElfError, ElfFile, open_mapped
 from hakmem_tools.observe.proc import Mapping, Process
 from hakmem_tools.observe.source import NoSuchProcess, NotPermitted, TargetGone
 from hakmem_tools.observe.symbols import ProcessSymbols
+from hakmem_tools.observe.unwind import Unwinder
 
 _DELETED = " (deleted)"
 
@@ -46,6 +47,7 @@ class RecordBook:
         self._stack_of = stack_of
         self._allocator = allocator
         self._symbols = ProcessSymbols(pid, remembered)
+        self._unwinder = Unwinder(pid, self._mapped)
         self._modules: dict[Identity, int] = {}
         self._kernel_stacks: dict[int, int] = {0: NO_STACK}
         self._stacks: dict[tuple[tuple[tuple[int, int], ...], bool, bool], int] = {}
@@ -56,7 +58,16 @@ class RecordBook:
 
     def close(self) -> None:
         """May be called twice."""
+        self._unwinder.close()
         self._symbols.close()
+
+    def code(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where the process's code lies now: first address and bytes, of the program and of all
+        of its libraries together.
+        """
+        self._symbols.refresh()
+        program, libraries = self._symbols.code()
+        return _extent(program), _extent(libraries)
 
     def new_records(self) -> list[Record]:
         """What was named for the first time since the last call."""
@@ -97,10 +108,14 @@ class RecordBook:
         return number
 
     def _tell(self, raw: RawStack) -> int:
+        to_bottom = False
+        if raw.start is not None:
+            found, to_bottom = self._unwinder.follow(raw.start)
+            raw = RawStack(raw.site, tuple(found), False)
         addresses, exact_first = self._outside(raw)
         frames, truncated = self._symbols.stack(addresses)
         places = tuple(self._place(frame.address) for frame in frames)
-        identity = (places, truncated or raw.cut, exact_first)
+        identity = (places, (truncated and not to_bottom) or raw.cut, exact_first)
         number = self._stacks.get(identity)
         if number is None:
             number = self._stacks[identity] = len(self._stacks) + 1
@@ -121,6 +136,14 @@ class RecordBook:
             return (raw.site, *rest), False
         return rest, bool(kept) and kept[0] == 0
 
+    def _mapped(self, address: int) -> Mapping | None:
+        """The mapping of an address; what was mapped since is looked for."""
+        mapping = self._symbols.mapping_of(address)
+        if mapping is None:
+            self._symbols.refresh()
+            mapping = self._symbols.mapping_of(address)
+        return mapping
+
     def _ours(self, address: int) -> bool:
         mapping = self._symbols.mapping_of(address)
         return mapping is not None and (mapping.device, mapping.inode) == self._allocator
@@ -135,6 +158,13 @@ class RecordBook:
             number = self._modules[identity] = len(self._modules) + 1
             self._new.append(describe_module(self._pid, number, mapping))
         return number, address - mapping.start + mapping.offset
+
+
+def _extent(mappings: list[Mapping]) -> tuple[int, int]:
+    if not mappings:
+        return 0, 0
+    start = min(mapping.start for mapping in mappings)
+    return start, max(mapping.end for mapping in mappings) - start
 
 
 def describe_module(pid: int, number: int, mapping: Mapping) -> Module:

@@ -17,7 +17,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def export(profile: Profile, _view: str, during: Moment) -> bytes:
-    """Every stack's figures with their limits; an empty cell is a figure that is missing."""
+    """Every stack's figures with their limits; an empty cell is a figure that is missing.
+
+    The last rows are of samples that were lost, which belong to no stack.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     limits = [f"{name}_bytes{part}" for name in _FIGURES for part in ("", "_low", "_high")]
@@ -43,6 +46,9 @@ def export(profile: Profile, _view: str, during: Moment) -> bytes:
                 _cell(" <- ".join(place_text(frame) for frame in frames)),
             ]
         )
+    for reason, count in profile.lost.items():
+        figures = [""] * len(limits)
+        writer.writerow([_cell(f"(lost: {reason})"), *figures, count, "", "", ""])
     return out.getvalue().encode()
 
 

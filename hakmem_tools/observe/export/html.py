@@ -14,7 +14,8 @@ import msgspec
 from hakmem_tools.model.plain_text import plain
 from hakmem_tools.model.profile import Moment, Profile
 from hakmem_tools.model.profile_records import CallFrame
-from hakmem_tools.model.profile_views import amounts_by_stack, is_allocator, quality, total
+from hakmem_tools.model.profile_trust import quality, truncation_advice, trust_text
+from hakmem_tools.model.profile_views import amounts_by_stack, is_allocator, total
 from hakmem_tools.observe.export.stacks import outermost_first
 
 _VIEWS = {
@@ -81,12 +82,12 @@ def _about(profile: Profile, during: Moment) -> list[str]:
     header = profile.header
     seconds = (profile.end_ns - profile.start_ns) / 1e9
     about = quality(profile, "cumulative", during)
-    lost = ", ".join(f"{reason}: {count}" for reason, count in about.lost.items())
     sentences = [
         f"process {header.pid}, {header.allocator}, {seconds:.1f} s, from {header.source}; one "
         f"sample in {header.sample_bytes // 1024} KiB; a site that is not shown has at most "
         f"{about.unseen_bytes / 1024:.0f} KiB (95 %)",
-        f"lost samples: {about.lost_total}{f' ({lost})' if lost else ''}",
+        trust_text(about),
+        *truncation_advice(profile, about),
         *profile.missing,
     ]
     return [plain(sentence) for sentence in sentences]

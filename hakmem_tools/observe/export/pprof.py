@@ -12,6 +12,7 @@ from typing import Any
 from hakmem_tools.model.profile import Moment, Profile
 from hakmem_tools.model.profile_estimate import Amount
 from hakmem_tools.model.profile_records import NO_MODULE, CallFrame, Key, bucket_start
+from hakmem_tools.model.profile_trust import quality, truncation_advice, trust_text
 
 SAMPLE_TYPES = (
     ("alloc_objects", "count"),
@@ -74,8 +75,9 @@ class _Builder:
             self._sample(group, allocated.get(group, Amount()), live.get(group, Amount()))
         for sentence in self._profile.missing:
             message.comment.append(self._string(sentence))
-        lost = sum(self._profile.lost.values())
-        message.comment.append(self._string(f"lost samples: {lost}"))
+        about = quality(self._profile, "cumulative", during)
+        for sentence in (*truncation_advice(self._profile, about), trust_text(about)):
+            message.comment.append(self._string(sentence))
         message.string_table.extend(self._strings)
 
     def _sample(self, group: tuple[Any, ...], allocated: Amount, live: Amount) -> None:

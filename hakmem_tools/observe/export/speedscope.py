@@ -8,6 +8,7 @@ import msgspec
 
 from hakmem_tools.model.profile import Moment, NoSuchView, Profile
 from hakmem_tools.model.profile_records import CallFrame
+from hakmem_tools.model.profile_trust import quality, trust_text
 from hakmem_tools.observe.export.stacks import stacks
 
 _SCHEMA = "https://www.speedscope.app/file-format-schema.json"
@@ -27,7 +28,7 @@ def export(profile: Profile, view: str, during: Moment) -> bytes:
         {
             "$schema": _SCHEMA,
             "exporter": "hakmem",
-            "name": profile.header.command,
+            "name": f"{profile.header.command} ({trust_text(quality(profile, view, during))})",
             "activeProfileIndex": 0,
             "shared": {"frames": [_frame(frame) for frame in frames]},
             "profiles": profiles,

@@ -20,7 +20,7 @@ from hakmem_tools.bench.results import Document
 from hakmem_tools.bench.rows import ROWS, Row
 
 GLIBC = Peer("glibc", None, None)
-FEW = {"repeat": 2, "buffers": 10, "rounds": 9, "lives": 5, "waves": 3}
+FEW = {"repeat": 2, "buffers": 10, "rounds": 9, "lives": 5, "waves": 3, "bursts": 5}
 
 
 @pytest.fixture(scope="session")

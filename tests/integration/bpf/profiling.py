@@ -11,6 +11,7 @@ from pathlib import Path
 from hakmem_tools.model.profile import Profile
 from hakmem_tools.model.profile_estimate import Amount
 from hakmem_tools.model.profile_records import Record
+from hakmem_tools.native.library import Library
 from hakmem_tools.observe.symbolise import name_frames
 
 HERE = Path(__file__).parent
@@ -102,3 +103,65 @@ def by_site(profile: Profile, view: str) -> dict[str, Amount]:
 def lies_within(amount: Amount, truth: float) -> bool:
     """Five standard errors: a chance of one in a million that a right estimate lies outside."""
     return abs(amount.weighted - truth) <= 5 * amount.variance**0.5 + 0.001 * truth
+
+
+def preload(library: Library) -> dict[str, str]:
+    """Under libhakmem, with samples close together."""
+    return {"LD_PRELOAD": str(library.path), "HAKMEM_SAMPLE_BYTES": "20000"}
+
+
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+
+@contextmanager
+def run_by_nobody(binary: Path, library: Library) -> Iterator[int]:
+    """sites.c under libhakmem as a user without any privilege, leaking already; its pid."""
+    preloaded = ["env", f"LD_PRELOAD={library.path}", str(binary), "0"]
+    process = subprocess.Popen(
+        [*NOBODY, *preloaded], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        Sites(process).says("leaking")
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def leak_line(source: str) -> int:
+    """The line that a program beside the tests calls LEAK."""
+    text = (HERE / source).read_text().splitlines()
+    return next(number for number, row in enumerate(text, start=1) if "LEAK" in row)
+
+
+@contextmanager
+def leaking_program(directory: Path, environment: Mapping[str, str]) -> Iterator[int]:
+    """leak.cpp, which has begun to leak; its pid."""
+    with running(build("leak.cpp", directory), environment, turns=0) as program:
+        yield program.pid
+
+
+@contextmanager
+def leaking_extension(directory: Path, environment: Mapping[str, str]) -> Iterator[int]:
+    """A Python program that leaks in leakmodule.c, and has begun to; its pid."""
+    python = Path("/usr/bin/python3")
+    where = "import sysconfig; print(sysconfig.get_path('include'))"
+    include = subprocess.check_output([python, "-c", where], text=True).strip()
+    assert Path(include, "Python.h").exists(), "libpython3-dev is not installed"
+    built = build("leakmodule.c", directory, "-shared", "-fPIC", f"-I{include}")
+    built.rename(built.with_suffix(".so"))
+    turn = "leakmodule.remember('x' * 5000); time.sleep(0.0005)"
+    script = f"import leakmodule, time\nprint('leaking', flush=True)\nwhile True:\n    {turn}\n"
+    process = subprocess.Popen(
+        [python, "-c", script],
+        env={"PYTHONPATH": str(directory), "PATH": "/usr/bin", **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "leaking"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()

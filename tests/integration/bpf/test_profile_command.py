@@ -13,10 +13,22 @@ from typing import Any
 import pytest
 
 from hakmem_tools.native.library import Library
+from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.recording import read_profile
 from hakmem_tools.observe.symbolise import name_frames
 from tests.integration.bpf.conftest import HAKMEM, PATIENCE_S, SiteMemory
-from tests.integration.bpf.profiling import HERE, Sites, build, by_site, running
+from tests.integration.bpf.profiling import (
+    NOBODY,
+    Sites,
+    build,
+    by_site,
+    leak_line,
+    leaking_extension,
+    leaking_program,
+    preload,
+    run_by_nobody,
+    running,
+)
 from tests.integration.bpf.test_detaching import left_over
 
 PROBES = {"sample_alloc", "free"}
@@ -40,10 +52,6 @@ def leaking(binary: Path, library: Library) -> Iterator[Sites]:
     """A program that keeps 1000 bytes at keep() again and again, and runs for ever."""
     with running(binary, preload(library), turns=0) as sites:
         yield sites
-
-
-def preload(library: Library) -> dict[str, str]:
-    return {"LD_PRELOAD": str(library.path), "HAKMEM_SAMPLE_BYTES": "20000"}
 
 
 class Recording:
@@ -135,6 +143,31 @@ def test_kill_9_leaves_a_readable_file_and_no_probe(
     assert by_site(profile, "live")["keep"].samples > 0
 
 
+def test_kill_9_leaves_the_target_sampling_at_its_own_distance(
+    leaking: Sites, record: Callable[..., Recording], until: Callable[..., None], tmp_path: Path
+) -> None:
+    path, listening = tmp_path / "file", 3000
+    recording = record("-p", leaking.pid, "-o", path, "-i", 0.05, "--sample-bytes", listening)
+    until(has_samples(path), "samples in the file")
+    assert read_profile(path).header.sample_bytes == listening
+    recording.process.kill()
+    recording.process.wait()
+    with CountersSource(leaking.pid) as page:
+        before = dict(page.snapshot().scalars)
+
+        def draws_as_before() -> bool:
+            nonlocal before
+            now = dict(page.snapshot().scalars)
+            samples, weight = (now[name] - before[name] for name in ("samples", "sampled_bytes"))
+            before = now
+            return samples > 0 and weight / samples > 4 * listening
+
+        until(draws_as_before, "a sample that stands for what lies between two unheard ones")
+    again = tmp_path / "again"
+    assert record("-p", leaking.pid, "-o", again, "-d", 0.2).finish() == 0
+    assert read_profile(again).header.sample_bytes == 20_000
+
+
 def test_the_end_of_the_target_ends_the_recording(
     attached: tuple[Recording, Path, SiteMemory], leaking: Sites
 ) -> None:
@@ -172,6 +205,17 @@ def test_a_program_is_recorded_from_its_first_instruction_to_its_end(
     assert profile.end is not None
     assert profile.header.sample_bytes in (2000, 512 << 10)  # the page was seen, or not
     assert profile.broken is None
+
+
+def test_a_program_that_was_started_is_listened_to_within_the_share_too(
+    record: Callable[..., Recording], binary: Path, library: Library, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    words = ("--lib", library.path, "--sample-bytes", 1000, "--max-overhead", 0.01)
+    recording = record("-o", path, *words, "-d", 5, "--", binary, 0)
+    assert recording.finish() == 0, recording.errors
+    raised = "samples at an even distance: it was raised"
+    assert any(sentence.startswith(raised) for sentence in read_profile(path).missing)
 
 
 @pytest.mark.parametrize(
@@ -216,29 +260,17 @@ def test_a_file_that_exists_is_not_overwritten_unasked(
 def test_without_privilege_the_table_of_sites_serves_and_says_what_it_is(
     directory: Path, binary: Path, library: Library
 ) -> None:
-    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     theirs = directory / "theirs"
     theirs.mkdir()
     theirs.chmod(0o777)
-    target = subprocess.Popen(
-        [*nobody, "env", f"LD_PRELOAD={library.path}", binary, "0"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert target.stdout is not None
-        assert target.stdout.readline().strip() == "leaking"
-        path = theirs / "file"
+    path = theirs / "file"
+    with run_by_nobody(binary, library) as pid:
         done = subprocess.run(
-            [*nobody, HAKMEM, "profile", "-p", str(target.pid), "-d", "0.5", "-o", path],
+            [*NOBODY, HAKMEM, "profile", "-p", str(pid), "-d", "0.5", "-o", path],
             capture_output=True,
             text=True,
             check=False,
         )
-    finally:
-        target.kill()
-        target.communicate()
     assert done.returncode == 0, done.stderr
     assert "CAP_BPF" in done.stderr
     profile = read_profile(path)
@@ -252,11 +284,9 @@ def test_without_privilege_the_table_of_sites_serves_and_says_what_it_is(
 
 def names_the_leak(report: str, source: str) -> bool:
     """Whether the first line of a report has a frame at the line that the source calls LEAK."""
-    text = (HERE / source).read_text().splitlines()
-    line = next(number for number, row in enumerate(text, start=1) if "LEAK" in row)
     first = json.loads(report.splitlines()[0])
     places = {(Path(frame["file"] or "").name, frame["line"]) for frame in first["frames"]}
-    return (source, line) in places
+    return (source, leak_line(source)) in places
 
 
 def leak_report(record: Callable[..., Recording], pid: int, path: Path, *more: str) -> str:
@@ -273,9 +303,8 @@ def test_a_leak_in_a_running_cpp_program_is_found_down_to_its_line(
     record: Callable[..., Recording],
     tmp_path: Path,
 ) -> None:
-    binary = build("leak.cpp", directory)
-    with running(binary, preload(library), turns=0) as program:
-        report = leak_report(record, program.pid, tmp_path / "file")
+    with leaking_program(directory, preload(library)) as pid:
+        report = leak_report(record, pid, tmp_path / "file")
     assert names_the_leak(report, "leak.cpp")
 
 
@@ -287,31 +316,9 @@ def test_a_leak_in_a_python_extension_is_found_down_to_its_line(
     tmp_path: Path,
     allocator: str,
 ) -> None:
-    python = Path("/usr/bin/python3")
-    include = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('include'))"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    if not Path(include, "Python.h").exists():
-        pytest.skip("Python's headers are not installed (python3-dev)")
-    built = build("leakmodule.c", directory, "-shared", "-fPIC", f"-I{include}")
-    built.rename(built.with_suffix(".so"))
-    script = (
-        "import leakmodule, time\n"
-        "while True:\n    leakmodule.remember('x' * 5000); time.sleep(0.0005)\n"
-    )
-    settings = preload(library) if allocator == "hakmem" else {}
-    process = subprocess.Popen(
-        [python, "-c", script], env={"PYTHONPATH": str(directory), "PATH": "/usr/bin", **settings}
-    )
-    try:
-        more = () if allocator == "hakmem" else ("--allocator", "any", "--sample-bytes", "20000")
-        if allocator == "any":
-            more = (*more, "--max-overhead", "10000")
-        report = leak_report(record, process.pid, tmp_path / "file", *more)
-    finally:
-        process.kill()
-        process.wait()
+    more: tuple[str, ...] = ()
+    if allocator == "any":
+        more = ("--allocator", "any", "--sample-bytes", "20000", "--max-overhead", "10000")
+    with leaking_extension(directory, {} if more else preload(library)) as pid:
+        report = leak_report(record, pid, tmp_path / "file", *more)
     assert names_the_leak(report, "leakmodule.c")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hakmem_tools.model.profile import Profile
@@ -20,6 +21,7 @@ from hakmem_tools.observe.counters import CountersSource
 from hakmem_tools.observe.profile_header import describe_process
 from hakmem_tools.observe.profile_source import ProfileRequest
 from hakmem_tools.observe.profiler import open_profile
+from hakmem_tools.observe.sampling_distance import distance_when_heard
 from hakmem_tools.observe.source import SourceUnavailable
 from tests.integration.bpf.profiling import (
     ASKED,
@@ -101,6 +103,43 @@ def test_stacks_lead_from_the_site_to_main_without_a_frame_of_the_allocator(
     assert {("keep", "turn", "main"), ("grow", "turn", "main")} <= chains
     modules = {module.path for module in recorded.modules.values()}
     assert not any("libhakmem" in path for path in modules)
+
+
+@pytest.mark.parametrize("allocator", ["hakmem", "any"])
+def test_stacks_lead_to_main_where_nobody_keeps_a_frame_pointer(
+    library: Library, allocator: str, until: Callable[..., None]
+) -> None:
+    preload = {"LD_PRELOAD": str(library.path), "HAKMEM_SAMPLE_BYTES": str(SAMPLE_BYTES)}
+    request = ProfileRequest(0, allocator, SAMPLE_BYTES, budget=1000.0, faults=False)
+    with (
+        tempfile.TemporaryDirectory(prefix="hakmem-test-") as directory,
+        running(
+            build("bare.c", Path(directory), "-O2", "-fomit-frame-pointer"),
+            preload if allocator == "hakmem" else {},
+            turns=0,
+        ) as bare,
+    ):
+        source = open_profile(msgspec.structs.replace(request, pid=bare.pid))
+        try:
+            records = [source.header, *source.poll()]
+            told = Profile.of(records)
+
+            def has_samples() -> bool:
+                fresh = list(source.poll())
+                records.extend(fresh)
+                for record in fresh:
+                    told.add(record)
+                return sum(a.samples for a in told.amounts("cumulative").values()) >= 20
+
+            until(has_samples, "samples")
+        finally:
+            source.close()
+        named = profile_of(records)
+    chain = ("innermost", "with_room", "wide", "main")
+    stacks = {key.stack for key in named.keys.values()}
+    found = {tuple(f.name for f in named.stack_frames(stack))[:4] for stack in stacks}
+    assert found == {chain}
+    assert not any(named.stacks[stack].truncated for stack in stacks)
 
 
 def test_each_sample_says_its_class_and_how_it_was_served(recorded: Profile) -> None:
@@ -218,7 +257,7 @@ def test_a_process_that_samples_nothing_can_be_let_to_while_the_profile_lasts(
 ) -> None:
     def distance(pid: int) -> int:
         with CountersSource(pid) as page:
-            return next(int(s.value) for s in page.knobs() if s.knob.name == "sample_bytes")
+            return distance_when_heard(page)
 
     # One that never stops: a process changes its knobs while it allocates.
     with under_hakmem(binary, library, turns=0, HAKMEM_SAMPLE_BYTES="0") as sites:

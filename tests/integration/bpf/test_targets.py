@@ -21,6 +21,12 @@ def settings(knobs: dict[str, str]) -> list[str]:
     return [word for name, value in knobs.items() for word in ("--set", f"{name}={value}")]
 
 
+def exhausting(knobs: dict[str, str], workload_binary: Path) -> list[Any]:
+    """The words that trace a workload whose refills fail from the start."""
+    words = [workload_binary, 1009, 1000, 1, 0, "now"]
+    return ["--event", "shared_fail", *settings(knobs), "--", *words]
+
+
 def test_a_forked_child_is_another_process_unless_children_are_asked_for(
     start: Callable[..., Any], trace: Callable[..., Any], sites: Callable[..., Any],
     until: Callable[..., None],
@@ -70,19 +76,8 @@ def test_a_shells_child_is_followed_from_the_start(
 def test_in_a_pid_namespace_of_its_own_the_tool_sees_its_own_numbers(
     trace: Callable[..., Any], workload_binary: Path, exhausted: dict[str, str]
 ) -> None:
-    traced = trace(
-        "--event",
-        "shared_fail",
-        *settings(exhausted),
-        "--",
-        workload_binary,
-        1009,
-        1000,
-        1,
-        0,
-        "now",
-        prefix=("unshare", "--pid", "--fork", "--kill-child", "--mount-proc"),
-    )
+    prefix = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    traced = trace(*exhausting(exhausted, workload_binary), prefix=prefix)
     assert traced.finish() == 0, traced.errors
     assert traced.summary["counts"]["shared_fail"] > 500
     assert len(traced.events) == traced.summary["counts"]["shared_fail"]
@@ -168,19 +163,8 @@ def test_two_capabilities_are_enough(
 ) -> None:
     if subprocess.run([*NOBODY, "test", "-x", HAKMEM, "-a", "-x", workload_binary]).returncode:
         pytest.skip("another user may not enter this checkout")
-    traced = trace(
-        "--event",
-        "shared_fail",
-        *settings(exhausted),
-        "--",
-        workload_binary,
-        1009,
-        1000,
-        1,
-        0,
-        "now",
-        prefix=(*NOBODY, "--inh-caps=+bpf,+perfmon", "--ambient-caps=+bpf,+perfmon"),
-    )
+    prefix = (*NOBODY, "--inh-caps=+bpf,+perfmon", "--ambient-caps=+bpf,+perfmon")
+    traced = trace(*exhausting(exhausted, workload_binary), prefix=prefix)
     assert traced.finish() == 0, traced.errors
     assert traced.summary["counts"]["shared_fail"] > 500
 

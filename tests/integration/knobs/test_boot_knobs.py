@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 
-from hakmem_tools.model.descriptors import Descriptors
+from hakmem_tools.model.descriptors import Descriptors, Knob
+from hakmem_tools.model.settings import SettingError, parse_value
 from hakmem_tools.native.header import find_library
 from hakmem_tools.native.library import Library
 from hakmem_tools.observe.counters import CountersSource
+from hakmem_tools.observe.live_knobs import set_knob
 from tests.integration.observe.puppet import clean_environment, library_path, puppet
+from tests.integration.observe.test_bad_input import hakmem
 
 #: Each older name, a value for it, and the knob (with its index) and value that come of it.
 LEGACY = {
@@ -71,12 +76,12 @@ BAD = {
     "empty": "", "negative": "-1", "overflow": "9" * 40, "text": "plenty",
     "trailing garbage": "1x", "unicode": "\u0661\u2460", "10 kB long": "7" * 10240,
 }  # fmt: skip
-ONE_OF_EACH_TYPE = {
-    "bool": "HAKMEM_SS_EMPTY_REUSE",
-    "int": "HAKMEM_FRONT_REFILL",
-    "enum": "HAKMEM_FREE_POLICY",
-    "float": "HAKMEM_TARGET_HIT_MID",
-}
+#: Every knob of the library; of an indexed one its last value.
+KNOBS = {knob.name: knob for knob in Library(find_library()).descriptors.knobs}
+TOLD = re.compile(
+    r"hakmem: (?P<name>\w+)=(?P<given>[ -~]*): "
+    r"(?P<why>not understood; allowed is|outside) (?P<allowed>\S.*); using (?P<used>\S+)\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -111,36 +116,95 @@ def test_an_older_name_works_and_warns_once(name: str, descriptors: Descriptors)
 
 def test_every_name_of_the_specification_is_taken_without_a_word() -> None:
     with puppet(env=CANONICAL) as process, CountersSource(process.pid) as source:
-        given = [row for row in source.knobs() if row.source == "env"]
-        assert len(given) == len(CANONICAL)
-        assert not any(row.refused for row in given)
+        given = {row.knob.env_name(row.index): row for row in source.knobs() if row.source == "env"}
+    assert given.keys() == CANONICAL.keys()
+    for name, row in given.items():
+        assert row.value == row.knob.present(parse_value(row.knob, CANONICAL[name]))
+        assert not row.refused
     quiet = {name: text for name, text in CANONICAL.items() if "TRACE" not in name}
     assert run_true(quiet).stderr == b""
 
 
+def index_of(knob: Knob) -> int | None:
+    return None if knob.count == 1 else knob.count - 1
+
+
 @pytest.mark.parametrize("kind", BAD)
-@pytest.mark.parametrize("knob_type", ONE_OF_EACH_TYPE)
-def test_a_bad_value_is_refused_in_one_line_and_the_program_runs(
-    knob_type: str, kind: str, descriptors: Descriptors
+@pytest.mark.parametrize("knob_name", KNOBS)
+def test_a_bad_value_of_any_knob_is_refused_in_one_line_and_the_program_runs(
+    knob_name: str, kind: str
 ) -> None:
-    name = ONE_OF_EACH_TYPE[knob_type]
-    knob = next(row for row in descriptors.knobs if row.env == name)
-    assert knob.type == knob_type
+    knob = KNOBS[knob_name]
+    name = knob.env_name(index_of(knob))
     done = run_true({name: BAD[kind]})
     assert done.returncode == 0
     line = done.stderr.decode("ascii")
-    assert line.count("\n") == 1
+    told = TOLD.fullmatch(line)
+    assert told is not None, line
     assert len(line) < 300
-    assert line.startswith(f"hakmem: {name}=")
-    assert "not understood" in line or "outside" in line
-    assert "; using " in line
-    with puppet(env={name: BAD[kind]}) as process, CountersSource(process.pid) as source:
-        row = next(row for row in source.knobs() if row.knob.env == name)
-        assert row.refused
-        if isinstance(row.value, str):
-            assert row.value in knob.choices
-        else:
-            assert knob.min <= row.value <= knob.max
+    assert told["name"] == name
+    assert told["given"].rstrip(".").replace("?", "") in BAD[kind]
+    number = parse_value(knob, told["used"])
+    if told["why"] == "outside" and knob.type != "enum":
+        assert number == (knob.min if kind == "negative" else knob.max)
+    else:
+        assert number == knob.default
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_all_knobs_at_once_may_be_bad_and_the_page_shows_what_is_used(kind: str) -> None:
+    given = {knob.env_name(index_of(knob)): BAD[kind] for knob in KNOBS.values()}
+    given["HAKMEM_PAGE"] = "1"  # without a page there is nothing to see
+    given["HAKMEM_LEARN_WINDOW_MS"] = "10"
+    with puppet(env=given) as process, CountersSource(process.pid) as source:
+        process.do("blocks = [libc.malloc(size) for size in range(0, 1 << 20, 4099)]")
+        process.do("for block in blocks: libc.free(block)")
+        rows = {row.knob.env_name(row.index): row for row in source.knobs()}
+        for name in given.keys() - {"HAKMEM_PAGE", "HAKMEM_LEARN_WINDOW_MS"}:
+            row = rows[name]
+            assert row.refused, name
+            if isinstance(row.value, str):
+                assert row.value in row.knob.choices
+            else:
+                assert row.knob.min <= row.value <= row.knob.max
+
+
+LIVE = [name for name, knob in KNOBS.items() if knob.scope == "live"]
+
+
+@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize("knob_name", LIVE)
+def test_a_bad_value_of_any_live_knob_is_never_sent_to_a_process(
+    target: CountersSource, knob_name: str, kind: str
+) -> None:
+    knob = KNOBS[knob_name]
+    name = knob.env_name(index_of(knob))
+    before = target.snapshot().policy_version
+    with pytest.raises(SettingError) as refused:
+        set_knob(target, f"{name}={BAD[kind]}", wait_s=0)
+    line = str(refused.value)
+    assert line.startswith(f"{name}=")
+    assert "not understood; allowed is" in line or "outside" in line
+    assert knob.allowed in line
+    assert "\n" not in line
+    assert len(line) < 400
+    assert target.snapshot().policy_version == before
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[CountersSource]:
+    with puppet() as process:
+        process.do("libc.free(libc.malloc(1))")
+        with CountersSource(process.pid) as source:
+            yield source
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_the_command_refuses_a_bad_value_in_one_line(target: CountersSource, kind: str) -> None:
+    done = hakmem("knobs", "set", f"HAKMEM_FRONT_REFILL={BAD[kind]}", "-p", str(target.pid))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert len(done.stderr) < 400
 
 
 @pytest.mark.parametrize(

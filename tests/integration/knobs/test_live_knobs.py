@@ -92,10 +92,17 @@ def test_a_lower_threshold_sends_blocks_to_big_at_once(process: Puppet) -> None:
             assert set_knob(source, "mmap_threshold=128K", wait_s=20).answered
         process.do("big = libc.malloc(300_000); libc.free(block); libc.free(big)")
         assert source.snapshot().scalars["big_maps"] == 1
+        process.do("below = libc.malloc(131_071); libc.free(below)")  # it is exact to the byte
+        assert source.snapshot().scalars["big_maps"] == 1
+        process.do("at = libc.malloc(131_072)")
+        counts = source.snapshot().scalars
+        assert counts["big_live_blocks"] == 1
+        process.do("libc.free(at)")
+        maps = source.snapshot().scalars["big_maps"]
         with Worker(process):
             assert reset_knobs(source, wait_s=20).answered
         process.do("block = libc.malloc(300_000)")
-        assert source.snapshot().scalars["big_maps"] == 1
+        assert source.snapshot().scalars["big_maps"] == maps
 
 
 def test_a_process_that_does_not_allocate_does_not_answer_and_keeps_its_value(
@@ -197,7 +204,7 @@ def test_the_process_tells_each_change_on_its_stderr(tmp_path: Path) -> None:
             os.close(saved)
         said.seek(0)
         assert said.read().decode() == (
-            f"hakmem: HAKMEM_FRONT_REFILL: 64 -> 16, asked for by process {os.getpid()}: taken\n"
+            f"hakmem: HAKMEM_FRONT_REFILL: 256 -> 16, asked for by process {os.getpid()}: taken\n"
         )
 
 
@@ -222,7 +229,7 @@ def test_a_forked_child_is_set_without_its_parent() -> None:
         with CountersSource(child) as source, CountersSource(process.pid) as parent:
             applied = set_knob(source, "front_refill=16", wait_s=20)
             assert (applied.answered, applied.value) == (True, 16)
-            assert value_of(parent, "front_refill") == (64, "default")
+            assert value_of(parent, "front_refill") == (256, "default")
         process.do("os.kill(child, 9); os.waitpid(child, 0)")
 
 

@@ -84,7 +84,7 @@ def thread_names(pid: int) -> list[str]:
 
 @pytest.mark.parametrize("start", ["64K", "128K", "256K", "512K", "1M", "2M"])
 def test_it_converges_on_the_best_threshold_from_every_arm(start: str) -> None:
-    with learning(HAKMEM_MMAP_THRESHOLD=start) as (process, source):
+    with learning(HAKMEM_LEARN_START=start) as (process, source):
         counts = run_until(process, source, BEST_IS_512K, is_frozen)
         assert counts["learn_arm"] == 3, counts
         threshold = next(row for row in source.knobs() if row.knob.name == "mmap_threshold")

@@ -60,6 +60,7 @@ def assert_one_line(done: subprocess.CompletedProcess[str], code: int, words: st
         ("stat -i 0 -- true", 2, "-i 0: must be more than 0"),
         ("stat -i nan -- true", 2, "-i nan: must be more than 0"),
         ("stat -i inf -- true", 2, "-i inf: must be more than 0"),
+        ("stat -i 5e-324 -- true", 2, "-i 4.94066e-324: must be at least 0.001"),
         ("stat -n 0 -- true", 2, "-n 0: must be more than 0"),
         ("stat -n 1.5 -- true", 2, "'1.5' is not a valid integer"),
         ("stat -- no-such-program", 127, "no-such-program: no such command"),

@@ -12,7 +12,15 @@ import click
 import pytest
 
 from hakmem_tools.cli import profile_report
-from hakmem_tools.model.profile_records import CallFrame, Header, Record, Rows, Symbols, Tick
+from hakmem_tools.model.profile_records import (
+    CallFrame,
+    Caused,
+    Header,
+    Record,
+    Rows,
+    Symbols,
+    Tick,
+)
 from hakmem_tools.observe.recording import ProfileWriter
 from tests.unit.model.profiles import START, R, small_profile
 
@@ -70,6 +78,43 @@ def test_report_ranks_stacks_with_their_interval_down_to_file_and_line(
     assert "lost samples: 3 (the map was full: 3); truncated stacks: 16.7% of the bytes" in rows
     assert "... (it cannot be followed further)" in done.stdout
     assert "no names for /lib/libnet.so: no such file here" in done.stderr
+
+
+@pytest.mark.parametrize("by", ["stack", "site", "function", "module"])
+def test_report_says_of_each_site_how_long_the_kernel_was_busy_for_it(
+    tmp_path: Path, by: str
+) -> None:
+    advised = Tick(START + 41 * 10**9, caused=(Caused(2, 8, 1, 3, 12288, None, 2_500_000),))
+    path = str(recorded(tmp_path / "x", advised))
+    words = ("report", path, "--by", by, "--view", "cumulative")
+    assert "caused 5 madvise calls (2.5 ms)" in hakmem(tmp_path, *words).stdout
+    lines = [json.loads(line) for line in hakmem(tmp_path, *words, "--json").stdout.splitlines()]
+    caused = [line["caused_ns"] for line in lines[:-1]]
+    assert sorted(caused, key=len) == [{}, {"madvise": 2_500_000}]
+    assert lines[-1]["summary"]["caused_ns"] == {"madvise": 2_500_000}
+    assert lines[-1]["summary"]["caused"] == {"page_fault": 20, "madvise": 5}
+
+
+def test_where_stacks_break_off_report_says_how_to_get_the_callers(
+    recording: Path, tmp_path: Path
+) -> None:
+    advice = "the callers of 16.7% of the bytes: stacks break off in server; built with"
+    done = hakmem(tmp_path, "report", str(recording))
+    assert f"missing: {advice} -fno-omit-frame-pointer" in done.stderr
+    summary = json.loads(
+        hakmem(tmp_path, "report", "--json", str(recording)).stdout.splitlines()[-1]
+    )["summary"]
+    assert any(sentence.startswith("the callers of 54.5%") for sentence in summary["missing"])
+    assert summary["truncated_in"] == {"server": pytest.approx(6 / 11)}
+
+
+def test_diff_and_export_say_what_was_lost_and_what_is_truncated(
+    recording: Path, tmp_path: Path
+) -> None:
+    path = str(recording)
+    trust = "lost samples: 3 (the map was full: 3); truncated stacks: 16.7% of the bytes"
+    assert hakmem(tmp_path, "diff", path, path).stdout.count(trust) == 2
+    assert trust in hakmem(tmp_path, "export", "--format", "collapsed", path).stderr
 
 
 @pytest.mark.parametrize(

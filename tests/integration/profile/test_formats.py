@@ -68,6 +68,7 @@ def test_go_tool_pprof_shows_lines_inlined_calls_labels_and_what_was_lost(
     assert "path:  front" in traces
     assert "[truncated]" in traces
     assert "lost samples: 3" in traces
+    assert "truncated stacks: 54.5% of the bytes" in traces
 
 
 def test_pprof_names_the_program_and_its_build(pprof_file: Path) -> None:
@@ -99,6 +100,7 @@ def test_speedscope_gets_one_profile_for_each_view() -> None:
         "temporary bytes",
         "leaks bytes",
     ]
+    assert "(lost samples: 3 (the map was full: 3); truncated stacks: 16.7% of" in page["name"]
     for profile in page["profiles"]:
         assert len(profile["samples"]) == len(profile["weights"])
         assert sum(profile["weights"]) == profile["endValue"]
@@ -117,7 +119,10 @@ def test_csv_has_a_row_for_each_stack() -> None:
     assert [row["site"] for row in rows] == [
         "node_new at /src/tree.cc:12 (inlined)",
         "libnet.so+0x500",
+        "(lost: the map was full)",
     ]
+    assert [row["truncated"] for row in rows] == ["0", "1", ""]
+    assert (rows[2]["live_bytes"], rows[2]["samples"]) == ("", "3")
     assert rows[0]["live_bytes"] == str(5 * MIB)
     assert int(rows[0]["live_bytes_low"]) < 5 * MIB < int(rows[0]["live_bytes_high"])
     assert rows[1]["stack"] == "libnet.so+0x500 <- main at /src/main.cc:5"

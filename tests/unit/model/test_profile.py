@@ -19,11 +19,11 @@ from hakmem_tools.model.profile_records import (
     size_bucket,
 )
 from hakmem_tools.model.profile_tree import call_tree
+from hakmem_tools.model.profile_trust import quality
 from hakmem_tools.model.profile_views import (
     GROUPS,
     asking_frames,
     place_text,
-    quality,
     rows,
     site_frame,
 )

@@ -39,6 +39,12 @@ def test_a_setting_is_taken_by_any_of_its_names(assignment: str, env: str, numbe
         ("HAKMEM_LIMIT=1K", r"HAKMEM_LIMIT=1K: outside 1\.\.64 blocks"),
         ("HAKMEM_LIMIT=-1", r"outside 1\.\.64"),
         ("HAKMEM_LIMIT=", r"HAKMEM_LIMIT=: not understood; allowed is 1\.\.64 blocks"),
+        ("HAKMEM_LIMIT=\u0663", r"HAKMEM_LIMIT=\u0663: not understood"),
+        ("HAKMEM_SHARE=0.\u0663", "not understood"),
+        ("HAKMEM_LIMIT=" + "9" * 10240, r"HAKMEM_LIMIT=9{60}\.\.\.: outside 1\.\.64 blocks$"),
+        ("HAKMEM_LIMIT=0x" + "f" * 10240, "outside"),
+        ("HAKMEM_LIMIT=a\nb\x1b[2J", r"HAKMEM_LIMIT=a\?b\?\[2J: not understood"),
+        ("A" * 10240, r"^A{60}\.\.\.: expected NAME=VALUE$"),
         ("HAKMEM_LIMIT=twelve", "not understood; allowed is"),
         ("HAKMEM_LIMIT=1.5", "not understood"),
         ("HAKMEM_MODE=silent", r"HAKMEM_MODE=silent: not understood; allowed is quiet\|loud"),
@@ -61,6 +67,11 @@ def test_a_bad_setting_is_refused_with_what_is_allowed(assignment: str, message:
     with pytest.raises(SettingError, match=message) as caught:
         parse_setting(DESCRIPTORS, assignment)
     assert "\n" not in str(caught.value)
+
+
+def test_zeros_before_a_number_say_nothing_however_many_they_are() -> None:
+    assert parse_setting(DESCRIPTORS, "HAKMEM_LIMIT=" + "0" * 5000 + "5").number == 5
+    assert parse_setting(DESCRIPTORS, "HAKMEM_LIMIT=0x" + "0" * 50 + "f").number == 15
 
 
 def test_the_last_of_two_settings_of_a_name_wins() -> None:

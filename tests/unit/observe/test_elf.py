@@ -61,7 +61,8 @@ def test_a_pipe_under_the_name_of_a_library_does_not_stop_us(tmp_path: Path) -> 
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
 def test_a_damaged_library_is_read_or_refused(data: st.DataObject, damaged_copy: bytearray) -> None:

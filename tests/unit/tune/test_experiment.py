@@ -163,7 +163,8 @@ def test_precision_goes_on_until_the_interval_is_as_narrow_as_asked(tmp_path: Pa
 
 
 @settings(
-    deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.integers(1, 40), max_size=6))
 def test_stopping_anywhere_and_going_on_runs_every_trial_exactly_once(

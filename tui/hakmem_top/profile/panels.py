@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hakmem_tools.model.profile import Moment, NoSuchView, Profile
-from hakmem_tools.model.profile_views import Quality, quality
+from hakmem_tools.model.profile_trust import Quality, quality, truncation_advice
 from hakmem_top import units
 from hakmem_top.lines import Line, Span, fit
 from hakmem_top.profile.present import AXES, CUTS, whole
@@ -24,7 +24,7 @@ def panel(
             _choice("view  v", CUTS, cut, "freed" if axis == "lifetime" else ""),
             _choice("by    b", AXES, axis),
             _whole(profile, cut, axis, during, was_reset),
-            _trust(profile, cut, axis, during),
+            [Span("trust   ", "label"), *trust(profile, view_of(cut, axis), during)],
         )
     ]
 
@@ -59,21 +59,45 @@ def _whole(profile: Profile, cut: str, axis: str, during: Moment, was_reset: boo
     ]
 
 
-def _trust(profile: Profile, cut: str, axis: str, during: Moment) -> Line:
-    """Samples, what was lost of them, and how many bytes have a stack that broke off."""
+def view_of(cut: str, axis: str) -> str:
+    """The model's view: lifetimes are those of freed blocks, whatever else is chosen."""
+    return "freed" if axis == "lifetime" else cut
+
+
+def advice(profile: Profile, cut: str, axis: str, during: Moment) -> tuple[str, ...]:
+    """Where stacks break off, and how to get the callers."""
     try:
-        found = quality(profile, "freed" if axis == "lifetime" else cut, during)
+        return truncation_advice(profile, quality(profile, view_of(cut, axis), during))
     except NoSuchView:
-        found = Quality(0, profile.lost, None, 0.0)
+        return ()
+
+
+def trust(profile: Profile, view: str, during: Moment) -> Line:
+    """What was lost, how many bytes have a stack that broke off, and the samples there are."""
+    try:
+        found = quality(profile, view, during)
+    except NoSuchView:
+        found = Quality(0, profile.lost, None, {}, 0.0)
     lost, cut_off = found.lost_total, found.truncated_share
     worst = max(found.lost, key=lambda reason: found.lost[reason], default="")
     return [
-        Span("trust   ", "label"),
         Span(f"▲ lost {units.count(lost)}" if lost else "✓ lost 0", "alarm" if lost else "good"),
         Span(", ", "label"),
         Span(f"{units.share(cut_off)} truncated", "warn" if (cut_off or 0) > 0.05 else "value"),
         Span(", ", "label"),
+        *_basis(profile, found),
+        Span(f"; lost: {worst}" if worst else "", "label"),
+    ]
+
+
+def _basis(profile: Profile, found: Quality) -> Line:
+    """What the figures are made of."""
+    if profile.header.source == "counters":
+        return [
+            Span("the counters page's table of sites", "warn"),
+            Span(": one frame each, no intervals", "label"),
+        ]
+    return [
         Span(f"{units.count(found.samples)} samples"),
         Span(f", one in {units.size(profile.header.sample_bytes)}", "label"),
-        Span(f"; lost: {worst}" if worst else "", "label"),
     ]

@@ -12,9 +12,17 @@ import msgspec
 
 from hakmem_tools.model.profile import Moment, NoSuchView, Profile
 from hakmem_tools.model.profile_estimate import Amount, Estimate, difference
-from hakmem_tools.model.profile_records import CallFrame
+from hakmem_tools.model.profile_records import CAUSES, CallFrame
 from hakmem_tools.model.profile_tree import Node, call_tree
-from hakmem_tools.model.profile_views import GROUPS, place_text, rows, total
+from hakmem_tools.model.profile_views import (
+    GROUPS,
+    Grouping,
+    asking_frames,
+    place_text,
+    rows,
+    site_frames,
+    total,
+)
 
 #: The views, in the order of the key, with what each one counts.
 CUTS: Mapping[str, str] = {
@@ -212,11 +220,12 @@ def whole(profile: Profile, cut: str, axis: str, during: Moment) -> Estimate | N
 
 
 class Cause(msgspec.Struct, frozen=True):
-    """What a site made the kernel do."""
+    """What a site made the kernel do; `duration_ns` is 0 where nobody measures."""
 
     name: str
     count: int
     size_bytes: int
+    duration_ns: int
 
 
 class Detail(msgspec.Struct, frozen=True):
@@ -237,9 +246,6 @@ class Detail(msgspec.Struct, frozen=True):
 
 def detail(profile: Profile, path: Sequence[Hashable], during: Moment, inverted: bool) -> Detail:
     """All that is known of the stacks below a node of the tree."""
-    from hakmem_tools.model.profile_records import CAUSES
-    from hakmem_tools.model.profile_views import Grouping
-
     below = _below(profile, path, inverted)
     stacks = set(below)
 
@@ -266,12 +272,15 @@ def detail(profile: Profile, path: Sequence[Hashable], during: Moment, inverted:
     causes: dict[int, list[int]] = {}
     for row in profile.caused(during):
         if row.stack in stacks:
-            sums = causes.setdefault(row.cause, [0, 0])
+            sums = causes.setdefault(row.cause, [0, 0, 0])
             sums[0] += row.count
             sums[1] += row.size_bytes
+            sums[2] += row.duration_ns
+    frames = below[_largest(profile, during, below)] if below else ()
+    library = len(frames) - len(site_frames(frames)) if inverted else 0
     return Detail(
-        frames=below[_largest(profile, during, below)] if below else (),
-        shared=len(path),
+        frames=frames,
+        shared=library + len(path),
         cuts=tuple((view, summed(view)) for view in ("live", "cumulative", "temporary", "leaks")),
         served=grouped("class"),
         sizes=grouped("size"),
@@ -290,13 +299,11 @@ def _largest(profile: Profile, during: Moment, stacks: Mapping[int, object]) -> 
 def _below(
     profile: Profile, path: Sequence[Hashable], inverted: bool
 ) -> dict[int, tuple[CallFrame, ...]]:
-    """The stacks below a node, with their frames in the tree's order."""
-    from hakmem_tools.model.profile_views import asking_frames
-
+    """The stacks below a node, with all their frames in the tree's order."""
     found: dict[int, tuple[CallFrame, ...]] = {}
     for stack in {key.stack for key in profile.keys.values()}:
         asked = asking_frames(profile.stack_frames(stack))
-        ordered = asked if inverted else tuple(reversed(asked))
-        if [(f.name, f.file, f.line) for f in ordered[: len(path)]] == list(path):
-            found[stack] = ordered
+        steps = [(frame.name, frame.file, frame.line) for frame in site_frames(asked)]
+        if (steps if inverted else steps[::-1])[: len(path)] == list(path):
+            found[stack] = asked if inverted else asked[::-1]
     return found

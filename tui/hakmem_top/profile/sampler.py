@@ -75,7 +75,7 @@ class Sampler:
             self._tell(Sampled(failed=_line(error)))
             return
         try:
-            self._tell(Sampled(header=source.header, missing=source.missing))
+            self._tell(Sampled(header=source.header, missing=_missing(source)))
             with Symboliser(self._modules, pid=self._pid) as names:
                 self._poll(source, names)
         except Exception as error:
@@ -91,10 +91,11 @@ class Sampler:
             if live:
                 next_live = now + LIVE_EVERY_S
             records = tuple(source.poll(live=live))
-            self._tell(Sampled(records, missing=source.missing))
-            self._name(records, names)
-            # Looking must not become the work, however much there is to look at.
+            # Looking must not become the work, however much there is to look at. Names are read
+            # once, and not on the target's account: they hold up no later look.
             until = now + max(self._interval_s, 20 * (time.monotonic() - now))
+            self._tell(Sampled(records, missing=_missing(source)))
+            self._name(records, names)
             while not self._stopped.is_set() and time.monotonic() < until:
                 source.wait(min(_TURN_S, max(0.0, until - time.monotonic())))
 
@@ -110,6 +111,11 @@ class Sampler:
             found = names.resolve(wanted)
             self._named.update(found)
             self._tell(Sampled(tuple(Symbols(m, at, frames) for (m, at), frames in found.items())))
+
+
+def _missing(source: ProfileSource) -> tuple[str, ...]:
+    """What the source cannot tell at all, and what it could not so far."""
+    return tuple(dict.fromkeys((*source.header.missing, *source.missing)))
 
 
 def _line(error: Exception) -> str:

@@ -54,7 +54,17 @@ def _site(row: TreeRow) -> Cell:
     name += " …" if row.truncated else ""
     inlined = " (inlined)" if row.inlined else ""
     tone = "strong" if row.depth == 0 else "value"
-    return Cell(f"{name}  {row.where}", name + inlined, tone, row.name)
+    short = name.replace(row.name, _short(row.name))
+    return Cell(f"{short}  {row.where}", name + inlined, tone, row.name)
+
+
+def _short(name: str) -> str:
+    """A function without template arguments, in its innermost scope: file and line follow it."""
+    bare, depth = "", 0
+    for sign in name.partition("(")[0]:
+        depth += (sign == "<") - (sign == ">")
+        bare += sign if depth == 0 and sign != ">" else ""
+    return "::".join(bare.split("::")[-2:]) if "operator" not in name else name
 
 
 def tree_table(
@@ -153,7 +163,9 @@ def detail_lines(found: Detail) -> list[Line]:
     lines += [[], [Span("What it made the kernel do", "head")]]
     for cause in found.caused:
         size = f", {units.size(cause.size_bytes)}" if cause.size_bytes else ""
-        lines.append([Span(f"  {left(cause.name, 14)}{right(units.count(cause.count), 10)}{size}")])
+        took = f", {units.span(cause.duration_ns / 1e9)}" if cause.duration_ns else ""
+        counted = f"  {left(cause.name, 14)}{right(units.count(cause.count), 10)}"
+        lines.append([Span(f"{counted}{size}{took}")])
     if not found.caused:
         lines.append([Span("  nothing was seen", "dim")])
     return lines

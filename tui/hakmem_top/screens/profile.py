@@ -87,10 +87,18 @@ class ProfileScreen(TableScreen):
         if profile is None:
             return [[Span("◌ attaching the probes of call sites ...", "label")]]
         lines = panels.panel(profile, self.cut, self.axis, desk.during(), desk.was_reset, width)
-        broken = [desk.failure] if desk.failure else []
-        for text in (*broken, *desk.missing):
+        for text in self._told():
             lines.append(fit([Span("missing ", "warn"), Span(text, "label")], width))
         return lines[:height]
+
+    def _told(self) -> tuple[str, ...]:
+        """What is missing: where sampling failed, where stacks break off, what nobody can tell."""
+        desk = self.desk
+        failure = (desk.failure,) if desk.failure else ()
+        if desk.profile is None:
+            return (*failure, *desk.missing)
+        cut_off = panels.advice(desk.profile, self.cut, self.axis, desk.during())
+        return (*failure, *cut_off, *desk.missing)
 
     def _side(self, moment: Moment, width: int, height: int) -> list[Line]:
         """Where there is room: the site under the cursor in full."""
@@ -109,10 +117,10 @@ class ProfileScreen(TableScreen):
 
     def draw(self, moment: Moment) -> None:
         """Gives the panel a row for each thing that is missing, as far as there is room."""
-        more = len(self.desk.missing) + bool(self.desk.failure)
+        more = len(self._told())
         self.query_one("#profile-panel").styles.height = 4 + min(more, 1 + self.size.height // 16)
         side = self.query_one("#site-side", LineView)
-        side.display = self.axis == "site" and self.size.width >= 150
+        side.display = self.axis == "site" and self.size.width >= 180
         super().draw(moment)
 
     def table(self, moment: Moment, width: int) -> Table:

@@ -6,8 +6,9 @@ from collections.abc import Hashable
 
 from textual.app import ComposeResult
 
-from hakmem_top.lines import Line, Span, spread
+from hakmem_top.lines import Line, Span, fit, spread
 from hakmem_top.moment import Moment
+from hakmem_top.profile.panels import trust
 from hakmem_top.profile.present import detail
 from hakmem_top.profile.table import detail_lines
 from hakmem_top.screens.base import TopScreen
@@ -29,6 +30,7 @@ class SiteDetailScreen(TopScreen):
     def body(self) -> ComposeResult:
         """A caption and the lines, which scroll."""
         yield LineView(lambda moment, width, height: [self._caption(width)], id="caption")
+        yield LineView(lambda moment, width, height: self._trust(width), id="site-trust")
         yield RowTable(id="site-lines", use="text")
 
     def on_mount(self) -> None:
@@ -39,6 +41,12 @@ class SiteDetailScreen(TopScreen):
         order = "innermost first" if self._inverted else "outermost first"
         return spread([Span(" Call site", "strong"), Span(f", {order}", "label")],
                       [Span("Esc goes back ", "label")], width)  # fmt: skip
+
+    def _trust(self, width: int) -> list[Line]:
+        desk = self.top.profile_desk
+        if desk.profile is None:
+            return []
+        return [fit([Span(" "), *trust(desk.profile, "cumulative", desk.during())], width)]
 
     def draw(self, moment: Moment) -> None:
         """The figures go on while it is read."""
