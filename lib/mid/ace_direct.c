@@ -16,11 +16,21 @@ static size_t units_of(unsigned class)
  * atomic steps each way, which wait for the stores into the block that has just been used. */
 #define KEPT_MOST_BYTES ((size_t)4 * HAK_MIB)
 
+#define DIRECT_CLASSES 12 /* at most: the last of the regular ones */
+
+/* Static TLS is scarce where the library is opened, not preloaded. */
 static HAK_TLS struct {
-    uint32_t place[HAK_CLASS_CAPACITY]; /* unit + 1; 0: none */
-    size_t bytes;
-    unsigned hand; /* class to look at for the next one that has to go */
+    uint32_t place[DIRECT_CLASSES]; /* from the largest class down: unit + 1; 0: none */
+    uint32_t bytes;
+    uint32_t hand; /* place to look at for the next one that has to go */
 } kept;
+
+_Static_assert(DIRECT_CLASSES == 4 * 3, "four classes to a doubling, from 256 KiB to 2 MiB");
+
+static uint32_t *place_of(unsigned class)
+{
+    return &kept.place[hak_classes.regular_count - 1 - class];
+}
 
 static void give(size_t unit, unsigned class)
 {
@@ -30,8 +40,9 @@ static void give(size_t unit, unsigned class)
 
 static size_t unkeep(unsigned class)
 {
-    size_t unit = kept.place[class] - (size_t)1;
-    kept.place[class] = 0;
+    uint32_t *place = place_of(class);
+    size_t unit = *place - (size_t)1;
+    *place = 0;
     kept.bytes -= hak_classes.size[class];
     return unit;
 }
@@ -39,20 +50,20 @@ static size_t unkeep(unsigned class)
 static void give_next(void)
 {
     do
-        kept.hand = (kept.hand + 1) % HAK_CLASS_CAPACITY;
+        kept.hand = (kept.hand + 1) % DIRECT_CLASSES;
     while (kept.place[kept.hand] == 0);
-    unsigned class = kept.hand;
+    unsigned class = hak_classes.regular_count - 1 - kept.hand;
     give(unkeep(class), class);
 }
 
 static int keep(size_t unit, unsigned class)
 {
-    if (!hak_ace_is_direct(class) || kept.place[class] != 0)
+    if (!hak_ace_is_direct(class) || *place_of(class) != 0)
         return 0;
     kept.bytes += hak_classes.size[class];
     while (kept.bytes > KEPT_MOST_BYTES)
         give_next();
-    kept.place[class] = (uint32_t)unit + 1;
+    *place_of(class) = (uint32_t)unit + 1;
     return 1;
 }
 
@@ -69,7 +80,7 @@ size_t hak_ace_direct_give_kept(void)
 static size_t take(unsigned class, int keeps, int *zeroed)
 {
     *zeroed = 0;
-    if (keeps && kept.place[class] != 0)
+    if (keeps && *place_of(class) != 0)
         return unkeep(class);
     size_t unit = hak_span_take(units_of(class), zeroed);
     if (unit != HAK_NO_UNIT)
