@@ -145,6 +145,33 @@ static void *alloc_big(size_t align, struct hak_call *call, int *zeroed)
     return hak_sample_direct(HAK_CLASS_NONE, block, call);
 }
 
+static void drain(struct hak_front *front, unsigned class, unsigned count);
+
+/* Before runs are mapped: lists of Mid from which nothing was popped since the last time go
+ * back. A program whose sizes change would keep each size's blocks besides the next one's. */
+static void drain_idle(struct hak_front *front, unsigned wanted)
+{
+    for (unsigned class = hak_classes.tiny_count; class < hak_classes.count; class++) {
+        if (front->head[class] == NULL || class == wanted)
+            continue;
+        uint32_t pops =
+            (uint32_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
+        int64_t length = length_of(front, class);
+        if (pops == front->seen_pops[class] && length > 0)
+            drain(front, class, (unsigned)length);
+        front->seen_pops[class] = pops;
+    }
+}
+
+/* Idle is what was idle while so many runs were mapped. */
+#define RUNS_TO_BE_IDLE 8
+
+static int is_time_to_drain(struct hak_front *front, unsigned class)
+{
+    return front->block != NULL && !hak_ace_is_direct(class) && !hak_ace_has_room(class) &&
+           ++front->runs % RUNS_TO_BE_IDLE == 0;
+}
+
 /* A thread without a front takes and gives single blocks. */
 static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call *call, int *zeroed)
 {
@@ -159,6 +186,8 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
         .keeps = front->shared_word != HAK_NO_WORD,
         .counts = counts_of(front),
     };
+    if (is_time_to_drain(front, class))
+        drain_idle(front, class);
     if (!hkm_ace_alloc(&request, &answer))
         return alloc_big(call->align, call, zeroed);
     if (answer.block == NULL)

@@ -53,6 +53,8 @@ void hak_ace_failed(const struct hak_ace_request *request, unsigned reason);
 /* ace_pool: prepends blocks of the class to *list and returns their number; or none, but
  * one of a larger class in *larger; or neither, with errno ENOMEM. */
 unsigned hak_ace_refill(const struct hak_ace_request *request, void **list, void **larger);
+/* Would it find some without mapping a run? A guess, without a lock. */
+int hak_ace_has_room(unsigned class);
 /* Takes the first `count` blocks of the list back and returns the rest of it. */
 void *hak_ace_drain(unsigned class, struct hak_block *block, void *list, unsigned count);
 

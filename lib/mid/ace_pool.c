@@ -179,6 +179,14 @@ unsigned hak_ace_refill(const struct hak_ace_request *request, void **list, void
     return got;
 }
 
+int hak_ace_has_room(unsigned class)
+{
+    int has = 0;
+    for (unsigned i = 0; i < SHARDS; i++)
+        has |= hak_load_relaxed(&shards[class][i].with_room) != NULL;
+    return has;
+}
+
 /* ---- the way back --------------------------------------------------------------------- */
 
 static int is_block_of(unsigned class, const void *block)

@@ -152,6 +152,33 @@ HAK_INLINE int hak_slab_holds(const struct hak_slab *slab, const void *block)
            hak_class_divides(slab->class, (uint32_t)offset);
 }
 
+/* Where a slab's blocks lie: what hak_slab_holds() looks up, for many looks at one slab. */
+struct hak_slab_shape {
+    uintptr_t blocks;
+    size_t bytes; /* from there on that are cut */
+    uint32_t size, inverse;
+};
+
+HAK_INLINE struct hak_slab_shape hak_slab_shape(const struct hak_slab *slab)
+{
+    uint32_t size = hak_classes.size[slab->class];
+    return (struct hak_slab_shape){(uintptr_t)hak_slab_blocks(slab), (size_t)slab->carved * size,
+                                   size, hak_classes.inverse[slab->class]};
+}
+
+/* Does the address lie among the blocks? */
+HAK_INLINE int hak_shape_spans(const struct hak_slab_shape *shape, const void *address)
+{
+    return (uintptr_t)address - shape->blocks < shape->bytes;
+}
+
+/* And does a block begin there? */
+HAK_INLINE int hak_shape_holds(const struct hak_slab_shape *shape, const void *block)
+{
+    uint32_t offset = (uint32_t)((uintptr_t)block - shape->blocks);
+    return (uint32_t)(((uint64_t)offset * shape->inverse) >> 32) * shape->size == offset;
+}
+
 HAK_INLINE int hak_slab_has_room(const struct hak_slab *slab)
 {
     return slab->free_count != 0 || slab->carved < slab->capacity;

@@ -132,20 +132,23 @@ static void came_home(struct hak_heap *heap, struct hak_slab *slab)
  * goes to its free list. Returns their number; 0 and an empty list after a bad link. */
 static unsigned take_run(struct hak_slab *slab, size_t unit, unsigned most, void **list)
 {
+    const struct hak_slab_shape shape = hak_slab_shape(slab);
     void *block = *list, *free = slab->free;
     unsigned count = 0;
-    while (count < most && block != NULL && hak_unit_of(block) == unit) {
+    while (count < most && hak_shape_spans(&shape, block)) {
         void *next = *(void **)block;
-        if (hak_unlikely(!hak_slab_holds(slab, block) || count == slab->used)) {
-            hak_integrity(count == slab->used ? HAK_INTEGRITY_COUNT : HAK_INTEGRITY_FREE_LINK,
-                          block, count, slab->used);
-            *list = NULL;
-            return 0;
-        }
+        if (hak_unlikely(!hak_shape_holds(&shape, block) || count == slab->used))
+            break;
         *(void **)block = free;
         free = block;
         block = next;
         count++;
+    }
+    if (hak_unlikely(count < most && block != NULL && hak_unit_of(block) == unit)) {
+        hak_integrity(count == slab->used ? HAK_INTEGRITY_COUNT : HAK_INTEGRITY_FREE_LINK, block,
+                      count, slab->used);
+        *list = NULL;
+        return 0;
     }
     *list = block;
     slab->free = free;

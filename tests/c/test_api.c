@@ -306,6 +306,34 @@ static void a_thread_that_has_miscounted_leaves_no_block_in_its_list(void) {
     pthread_key_delete(last_words);
 }
 
+/* Blocks of one size, all live at once, then none. */
+static void fill_and_empty(size_t size, size_t count) {
+    void **blocks = hak_calloc(count, sizeof *blocks);
+    for (size_t i = 0; i < count; i++)
+        blocks[i] = hak_malloc(size);
+    for (size_t i = 0; i < count; i++)
+        hak_free(blocks[i]);
+    hak_free(blocks);
+}
+
+static void lists_of_a_size_that_is_over_go_back_when_another_is_wanted(void) {
+    unsigned over = hak_class_of(9000), used = hak_class_of(20000);
+    fill_and_empty(9000, 1000);
+    CHECK(hak_front.head[over] != NULL);
+    for (int i = 0; i < 3; i++)
+        fill_and_empty(12000, 2000);
+    CHECK(hak_front.head[over] == NULL);
+    void *in_use = hak_malloc(20000), *spare = hak_malloc(20000);
+    hak_free(spare);
+    for (int i = 0; i < 2000; i++) {
+        void *kept = hak_malloc(24000 + (size_t)(i % 3) * 4000);
+        hak_free(hak_malloc(20000)); /* popped and pushed all the time */
+        CHECK(hak_front.head[used] != NULL);
+        hak_free(kept);
+    }
+    hak_free(in_use);
+}
+
 int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     RUN(every_size_is_served_aligned_and_usable);
@@ -327,5 +355,6 @@ int main(int argc, char **argv) {
     RUN(live_blocks_are_counted_exactly_when_others_free);
     RUN(a_shorter_list_by_a_live_knob_loses_no_block);
     RUN(a_thread_that_has_miscounted_leaves_no_block_in_its_list);
+    RUN(lists_of_a_size_that_is_over_go_back_when_another_is_wanted);
     return check_report();
 }
