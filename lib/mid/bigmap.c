@@ -28,9 +28,6 @@ static char *map_aligned(size_t bytes, size_t align)
     return aligned;
 }
 
-enum thp_policy { THP_OFF, THP_AUTO, THP_ON };
-
-#define HUGE_PAGE_BYTES (2 * HAK_MIB)
 /* In `auto`, blocks of this size range get huge pages: large enough to fill them, not so
  * large that the program is likely to want address space rather than memory. */
 #define AUTO_HUGE_LEAST (2 * HAK_MIB)
@@ -39,21 +36,21 @@ enum thp_policy { THP_OFF, THP_AUTO, THP_ON };
 static int wants_huge_pages(size_t bytes)
 {
     int64_t policy = hak_knob(thp);
-    return bytes >= HUGE_PAGE_BYTES &&
-           (policy == THP_ON ||
-            (policy == THP_AUTO && bytes >= AUTO_HUGE_LEAST && bytes <= AUTO_HUGE_MOST));
+    return bytes >= HAK_HUGE_PAGE_BYTES &&
+           (policy == HAK_THP_ON ||
+            (policy == HAK_THP_AUTO && bytes >= AUTO_HUGE_LEAST && bytes <= AUTO_HUGE_MOST));
 }
 
 char *hak_bigmap_fresh(size_t bytes, size_t align)
 {
     int huge = wants_huge_pages(bytes);
-    char *block = map_aligned(bytes, huge ? hak_max(align, HUGE_PAGE_BYTES) : align);
+    char *block = map_aligned(bytes, huge ? hak_max(align, HAK_HUGE_PAGE_BYTES) : align);
     if (block == NULL && huge) /* address space is short: huge pages can do without */
         block = map_aligned(bytes, align);
     if (block != NULL) {
         if (huge) /* all of it: a mapping of two kinds could not be moved */
             hak_os.advise(block, bytes, MADV_HUGEPAGE);
-        else if (hak_knob(thp) == THP_OFF)
+        else if (hak_knob(thp) == HAK_THP_OFF)
             hak_os.advise(block, bytes, MADV_NOHUGEPAGE);
         hak_gauge_add(big_maps, 1);
         hak_gauge_add(mapped_bytes, bytes);
@@ -67,14 +64,14 @@ char *hak_bigmap_fresh(size_t bytes, size_t align)
  * huge one, and a huge page must lie in the mapping whole when it is first touched. */
 size_t hak_bigmap_grown(size_t bytes)
 {
-    int huge = bytes >= HUGE_PAGE_BYTES && hak_knob(thp) != THP_OFF;
-    return huge ? hak_align_up(bytes, HUGE_PAGE_BYTES) : bytes;
+    int huge = bytes >= HAK_HUGE_PAGE_BYTES && hak_knob(thp) != HAK_THP_OFF;
+    return huge ? hak_align_up(bytes, HAK_HUGE_PAGE_BYTES) : bytes;
 }
 
 /* Page tables are moved, not bytes; what lies on huge pages stays on them. */
 static char *move_to_huge_pages(char *block, size_t bytes, size_t new_bytes)
 {
-    char *place = map_aligned(new_bytes, HUGE_PAGE_BYTES);
+    char *place = map_aligned(new_bytes, HAK_HUGE_PAGE_BYTES);
     if (place == NULL)
         return NULL;
     if (hak_os.remap(block, bytes, new_bytes, place) == NULL) {
@@ -87,7 +84,7 @@ static char *move_to_huge_pages(char *block, size_t bytes, size_t new_bytes)
 static char *grow_on_huge_pages(char *block, size_t bytes, size_t new_bytes)
 {
     char *moved = NULL;
-    if ((uintptr_t)block % HUGE_PAGE_BYTES == 0)
+    if ((uintptr_t)block % HAK_HUGE_PAGE_BYTES == 0)
         moved = hak_os.remap(block, bytes, new_bytes, block);
     if (moved == NULL)
         moved = move_to_huge_pages(block, bytes, new_bytes);
@@ -99,7 +96,7 @@ static char *grow_on_huge_pages(char *block, size_t bytes, size_t new_bytes)
 char *hak_bigmap_resize(char *block, size_t bytes, size_t new_bytes)
 {
     char *moved = NULL;
-    if (new_bytes > bytes && new_bytes % HUGE_PAGE_BYTES == 0 && hak_knob(thp) != THP_OFF)
+    if (new_bytes > bytes && new_bytes % HAK_HUGE_PAGE_BYTES == 0 && hak_knob(thp) != HAK_THP_OFF)
         moved = grow_on_huge_pages(block, bytes, new_bytes);
     return moved != NULL ? moved : hak_os.remap(block, bytes, new_bytes, NULL);
 }

@@ -24,6 +24,10 @@ struct hak_os_ops {
 
 extern struct hak_os_ops hak_os;
 
+/* HAKMEM_THP: never huge pages; where they are likely to be filled; wherever one fits. */
+enum hak_thp { HAK_THP_OFF, HAK_THP_AUTO, HAK_THP_ON };
+#define HAK_HUGE_PAGE_BYTES (2 * HAK_MIB)
+
 uint64_t hak_os_now_ns(void);    /* CLOCK_MONOTONIC */
 uint64_t hak_os_coarse_ns(void); /* the same, as of the last timer tick: for ages, and cheap */
 size_t hak_os_address_space(void); /* RLIMIT_AS in bytes, or the largest size_t */

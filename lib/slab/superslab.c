@@ -1,6 +1,9 @@
 #include "slab/superslab.h"
 
+#include <sys/mman.h>
+
 #include "core/codes.h"
+#include "core/config.h"
 #include "core/probe.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -26,6 +29,22 @@ static void count_returned(const struct hak_superslab *superslab)
     hak_probe_superslab_unmap((uintptr_t)superslab, bytes_of(superslab));
 }
 
+/* A program that has come to use so much of Tiny fills the next SuperSlab too: a huge page then
+ * costs one fault instead of 512, and one entry of the TLB. */
+#define AUTO_HUGE_AFTER_BYTES (16 * HAK_MIB)
+
+static size_t mapped_now; /* of SuperSlabs that were never given back */
+
+static void advise(const struct hak_superslab *superslab, size_t bytes)
+{
+    int64_t policy = hak_knob(thp);
+    size_t before = hak_add_relaxed(&mapped_now, bytes);
+    if (policy == HAK_THP_OFF || bytes % HAK_HUGE_PAGE_BYTES != 0)
+        return;
+    if (policy == HAK_THP_ON || before >= AUTO_HUGE_AFTER_BYTES)
+        hak_os.advise((void *)superslab, bytes, MADV_HUGEPAGE);
+}
+
 struct hak_superslab *hak_superslab_map(unsigned lg)
 {
     size_t slots = (size_t)1 << (lg - HAK_UNIT_LG);
@@ -33,6 +52,7 @@ struct hak_superslab *hak_superslab_map(unsigned lg)
     if (unit == HAK_NO_UNIT)
         return NULL;
     struct hak_superslab *superslab = hak_superslab_at(unit);
+    advise(superslab, slots << HAK_UNIT_LG);
     superslab->magic = HAK_SUPERSLAB_MAGIC;
     superslab->unit = (uint32_t)unit;
     superslab->slots = (uint32_t)slots;
@@ -50,6 +70,7 @@ void hak_superslab_unmap(struct hak_superslab *superslab)
         hak_store_relaxed(&hak_zone.state[unit + i], 0);
     }
     count_returned(superslab);
+    hak_add_relaxed(&mapped_now, -(slots << HAK_UNIT_LG));
     hak_zone_give(unit, slots);
 }
 
