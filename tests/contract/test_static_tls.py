@@ -1,4 +1,4 @@
-"""The library's thread-local storage lies where the loader leaves room for a library opened late."""
+"""The thread-local storage lies where the loader leaves room for a library opened late."""
 
 from __future__ import annotations
 
