@@ -22,7 +22,7 @@ struct hak_front {
     void *waiting; /* what a handler that interrupted a slow path has freed: front/nested.h */
     uint32_t in_slow;      /* for such a handler to find */
     uint32_t slow_paths;   /* taken so far: once in many, the thread looks at the clock */
-    int64_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops */
+    uint32_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops, modulo 2^32 */
     uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
     uint32_t runs;         /* mapped for the thread, about */
     uint32_t seen_pops[HAK_CLASS_CAPACITY]; /* of Mid, when lists were last looked at for idle ones */

@@ -62,7 +62,7 @@ static int64_t length_of(const struct hak_front *front, unsigned class)
 {
     uint64_t pushes = hak_pair_value(hak_pair_base(front->block, class, front_pushes));
     uint64_t pops = hak_pair_value(hak_pair_base(front->block, class, front_pops));
-    return front->extra[class] + (int64_t)(pushes - pops);
+    return (int32_t)(front->extra[class] + (uint32_t)(pushes - pops));
 }
 
 /* A list that is found short again and again is looked at less and less often, down to
