@@ -49,6 +49,8 @@ from hakmem_tools.observe.profiler import open_profile
 
 SAMPLE_BYTES = 524_288
 SETTLE_S = 1.0
+#: What `--allocator any` may take is kept over seconds, not within each.
+BUDGET_S = 4.0
 GLIBC = "/lib/x86_64-linux-gnu/libc.so.6"
 
 #: What is done to a target in a window, by the allocator under it; the first two are references.
@@ -183,7 +185,8 @@ def own_window(target: Target, page: CountersSource, arm: str, seconds: float) -
 def any_window(target: Target, arm: str, seconds: float, directory: Path) -> float:
     """Of the process on glibc."""
     if arm == ANY[2]:
-        return profiled(target, ProfileRequest(pid=target.pid, allocator="any"), seconds)
+        request = ProfileRequest(pid=target.pid, allocator="any")
+        return profiled(target, request, max(seconds, BUDGET_S))
     if arm == ANY[3]:
         with watched(Arm(arm, "", False, watcher="memleak"), target.pid, directory):
             return window(target, seconds)

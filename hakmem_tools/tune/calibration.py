@@ -16,6 +16,7 @@ from hakmem_tools.tune.statistics.estimate import paired_estimate, spread
 from hakmem_tools.tune.statistics.outliers import warmup_length
 
 AA_LEVEL = 0.001  # an A/A alarm should be rare: it puts the whole sweep in doubt
+NOISY = 0.05  # of one run; a 3 % effect then takes sixty blocks and more
 
 
 def calibration_of(plan: Plan, trials: Sequence[Trial]) -> Calibration:
@@ -41,6 +42,20 @@ def calibration_of(plan: Plan, trials: Sequence[Trial]) -> Calibration:
         interval=(math.expm1(low), math.expm1(high)), spread=spread(ratios), warmup_runs=warmup,
         ok=not reason, reason=reason,
     )  # fmt: skip
+
+
+def doubts(plan: Plan, calibration: Calibration) -> list[str]:
+    """What the A/A runs warn of, one line each: a machine unfit to measure, noisy neighbours."""
+    found = []
+    if not calibration.ok and calibration.reason:
+        found.append(f"A/A: {calibration.reason}")
+    if calibration.spread is not None and calibration.spread > NOISY:
+        steadier = "" if plan.metric.name == "cpu" or plan.live else "; --metric cpu is steadier"
+        found.append(
+            f"A/A: one run scatters by {calibration.spread * 100:.0f} %: what else runs on the"
+            f" machine decides as much as the arms do{steadier}"
+        )
+    return found
 
 
 def aa_ratios(plan: Plan, trials: Sequence[Trial], metric: str) -> list[float]:

@@ -122,13 +122,14 @@ def _check_family(
         inside = [setting.knob for setting in settings if setting.knob.startswith("glibc.malloc.")]
         if replaced and inside:
             return f"{inside[0]}: {replaced[0]} replaces glibc's malloc, so it does nothing"
-        return _compare(settings, _glibc(program, env), "glibc")
+        answer = _Answer(_glibc(program, env), "glibc")
+        return _ignored_by_glibc(settings) or _compare(settings, answer)
     library = libraries[family]
     if library is None:
         return f"{settings[0].variable} is set, but neither LD_PRELOAD nor {program} loads {family}"
     if family == "tcmalloc":
         return _check_tcmalloc(settings, env, library)
-    return _compare(settings, *_asked(family, env, library))
+    return _compare(settings, _asked(family, env, library))
 
 
 def catalogue(family: str, env: Mapping[str, str], program: str = _HARMLESS) -> dict[str, Knob]:
@@ -142,7 +143,23 @@ def catalogue(family: str, env: Mapping[str, str], program: str = _HARMLESS) -> 
     library = _library(loader.loaded(program, env), family)
     if library is None or family not in _ASK:
         raise ValueError(f"{family}: not loaded by {program}, or it does not list its knobs")
-    return _asked(family, env, library)[0]
+    return _asked(family, env, library).knobs
+
+
+# What malloc of glibc drops although the loader lists it as set (malloc/malloc.c, do_set_*).
+_GLIBC_MOST = {
+    "glibc.malloc.tcache_count": 65535,
+    "glibc.malloc.mmap_threshold": 4 << 20 << 3,  # on machines of 64 bits
+}
+
+
+def _ignored_by_glibc(settings: list[Setting]) -> str:
+    for setting in settings:
+        most = _GLIBC_MOST.get(setting.knob)
+        number = _canonical(setting.asked)
+        if most is not None and number.isdigit() and int(number) > most:
+            return f"{setting.knob}={setting.asked}: glibc ignores it, allowed is 0..{most}"
+    return ""
 
 
 def _glibc(program: str, env: Mapping[str, str]) -> dict[str, Knob]:
@@ -153,7 +170,15 @@ def _glibc(program: str, env: Mapping[str, str]) -> dict[str, Knob]:
     }
 
 
-def _ask_jemalloc(env: Mapping[str, str]) -> tuple[dict[str, Knob], str]:
+class _Answer(msgspec.Struct, frozen=True):
+    """What an allocator says of itself: its knobs, who it is, and what it complained about."""
+
+    knobs: dict[str, Knob]
+    who: str
+    complaint: str = ""
+
+
+def _ask_jemalloc(env: Mapping[str, str]) -> _Answer:
     conf = env.get("MALLOC_CONF", "")
     # "mdablxeh" leaves out everything but the options.
     extra = "stats_print:true,stats_print_opts:mdablxeh"
@@ -162,31 +187,39 @@ def _ask_jemalloc(env: Mapping[str, str]) -> tuple[dict[str, Knob], str]:
     options = re.findall(r'^\s*opt\.(\w+): "?([^"\s]*)', text, re.MULTILINE)
     knobs = {name: Knob(name, value) for name, value in options}
     complaints = re.findall(r"<jemalloc>: ((?:Invalid|Out-of-range|Malformed).*)", text)
-    return knobs, complaints[0] if complaints else f"jemalloc {version.group(1) if version else ''}"
+    return _Answer(knobs, _named("jemalloc", version), complaints[0] if complaints else "")
 
 
-def _ask_mimalloc(env: Mapping[str, str]) -> tuple[dict[str, Knob], str]:
+def _ask_mimalloc(env: Mapping[str, str]) -> _Answer:
     text = loader.run_quietly([_HARMLESS], {**env, "MIMALLOC_VERBOSE": "1"})
     version = re.search(r"^(?:mimalloc: )?v?(\d+\.\d+\.\d+)", text, re.MULTILINE)
     options = re.findall(r"option '(\w+)': (-?\d+)( KiB)?", text)
     knobs = {name: Knob(name, f"{value}{'K' if unit else ''}") for name, value, unit in options}
-    return knobs, f"mimalloc {version.group(1) if version else ''}"
+    return _Answer(knobs, _named("mimalloc", version))
 
 
-_ASK: dict[str, Callable[[Mapping[str, str]], tuple[dict[str, Knob], str]]] = {
+def _named(family: str, version: re.Match[str] | None) -> str:
+    return f"{family} {version.group(1)}" if version else family
+
+
+_ASK: dict[str, Callable[[Mapping[str, str]], _Answer]] = {
     "jemalloc": _ask_jemalloc,
     "mimalloc": _ask_mimalloc,
 }
 
 
-def _asked(family: str, env: Mapping[str, str], library: str) -> tuple[dict[str, Knob], str]:
+def _asked(family: str, env: Mapping[str, str], library: str) -> _Answer:
     """Have a harmless program load the library under `env`, and read what it says of itself."""
-    knobs, who = _ASK[family]({**env, "LD_PRELOAD": library})
-    return knobs, who.strip()
+    return _ASK[family]({**env, "LD_PRELOAD": library})
 
 
-def _compare(settings: list[Setting], knobs: Mapping[str, Knob], who: str) -> str:
+def _compare(settings: list[Setting], answer: _Answer) -> str:
     """The first setting that the allocator does not know or does not have in force, or ''."""
+    reason = _difference(settings, answer.knobs, answer.who)
+    return f"{reason} ({answer.complaint})" if reason and answer.complaint else reason
+
+
+def _difference(settings: list[Setting], knobs: Mapping[str, Knob], who: str) -> str:
     if not knobs:
         return f"{settings[0].variable}: {who} lists no knobs here, so nothing can be read back"
     for setting in settings:
@@ -194,7 +227,8 @@ def _compare(settings: list[Setting], knobs: Mapping[str, Knob], who: str) -> st
         if knob is None:
             if f"deprecated_{setting.knob}" in knobs:
                 return f"{setting.variable}: {who} no longer has {setting.knob}; it does nothing"
-            near = difflib.get_close_matches(setting.knob, knobs, 1)
+            current = [name for name in knobs if not name.startswith("deprecated_")]
+            near = difflib.get_close_matches(setting.knob, current, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             return f"{setting.variable}: {who} has no knob {setting.knob!r}{hint}"
         if not same_value(setting.asked, knob.value):

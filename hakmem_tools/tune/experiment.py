@@ -23,7 +23,7 @@ from hakmem_tools.tune.analysis import (
     complete_blocks,
     summaries,
 )
-from hakmem_tools.tune.calibration import calibration_of
+from hakmem_tools.tune.calibration import calibration_of, doubts
 from hakmem_tools.tune.catalogues import Verification
 from hakmem_tools.tune.hosts import disagreements
 from hakmem_tools.tune.machine import MachineState, inspect
@@ -302,8 +302,7 @@ def result_of(store: Store, follower: Follower | None = None) -> SweepResult:
     calibration = calibration_of(plan, trials)
     reference = [t for t in trials if t.arm == plan.reference.name and t.key.phase == Phase.MEASURE]
     warnings = [*state.warnings, *(store.get("notes", list[str]) or ())]
-    if not calibration.ok and calibration.reason:
-        warnings.append(f"A/A: {calibration.reason}")
+    warnings += doubts(plan, calibration)
     warnings += disagreements(plan, trials, blocks)
     looks = follower.monitor.looks
     return SweepResult(

@@ -202,9 +202,6 @@ HAK_API void *reallocarray(void *block, size_t count, size_t size)
 
 /* ---- alignment ------------------------------------------------------------- */
 
-/* Mid blocks are spread over cache lines, so only these alignments are theirs. */
-#define MID_ALIGN 64
-
 /* The smallest class whose blocks all lie at multiples of `align`. Units are 64 KiB
  * aligned, a SuperSlab's first blocks begin at 2048, and Mid has classes of its own for
  * page alignment. */
@@ -216,7 +213,7 @@ static unsigned aligned_class_of(size_t bytes, size_t align)
         return HAK_CLASS_NONE;
     while (class < hak_classes.tiny_count && (hak_classes.size[class] & (align - 1)))
         class++;
-    if (class >= hak_classes.tiny_count && class < hak_classes.mid_count && align > MID_ALIGN)
+    if (class >= hak_classes.tiny_count && class < hak_classes.mid_count && align > HAK_MID_ALIGN)
         class = hak_classes.regular_count;
     while (class < hak_classes.count &&
            (hak_classes.size[class] < least || hak_classes.size[class] & (align - 1)))

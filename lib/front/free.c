@@ -47,7 +47,7 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
         free_foreign(block); /* inside a block */
     } else if (tag == HAK_TAG_DIRECT) {
         hak_front_count_direct_free(class);
-        hak_ace_direct_free(unit, class);
+        hak_ace_direct_free(unit, class, front->shared_word != HAK_NO_WORD);
     } else if (tag == HAK_TAG_SAMPLED) {
         hak_front_count_direct_free(class);
         hak_sample_free(unit, class, block);

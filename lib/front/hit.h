@@ -19,14 +19,29 @@ HAK_INLINE void *hak_hit(unsigned class, void *block, size_t bytes, uintptr_t si
     return block;
 }
 
-/* The first block of a Tiny class whose blocks all lie at multiples of `align`, a power of
- * two; NULL when there is none at hand, and the slow way has to look. */
+/* Mid blocks are spread over cache lines, so only these alignments are theirs. */
+#define HAK_MID_ALIGN 64
+
+/* A class that is likely to have blocks at multiples of `align`, a power of two. Above
+ * HAK_MID_ALIGN, Mid has classes of its own for that: powers of two from 4 KiB on. */
+HAK_INLINE unsigned hak_likely_aligned_class(size_t align, size_t bytes)
+{
+    size_t least = hak_max(bytes, align);
+    if (hak_likely(least <= HAK_TINY_MAX_BYTES))
+        return hak_class_of((bytes + align - 1) & ~(align - 1));
+    if (least > HAK_MID_MAX_BYTES)
+        return HAK_CLASS_NONE;
+    if (align <= HAK_MID_ALIGN)
+        return hak_class_of(least);
+    return hak_classes.regular_count + hak_lg(least - 1) - hak_lg(HAK_TINY_MAX_BYTES);
+}
+
+/* The first block of such a class; NULL when there is none at hand, and the slow way has to
+ * look. */
 HAK_INLINE void *hak_first_aligned(size_t align, size_t bytes, unsigned *class)
 {
-    if (hak_unlikely(bytes > HAK_TINY_MAX_BYTES || align > HAK_TINY_MAX_BYTES))
-        return NULL;
-    *class = hak_class_of((bytes + align - 1) & ~(align - 1));
-    if (hak_unlikely(*class >= hak_classes.tiny_count || hak_classes.size[*class] & (align - 1)))
+    *class = hak_likely_aligned_class(align, bytes);
+    if (hak_unlikely(hak_classes.size[*class] & (align - 1)))
         return NULL;
     return hak_front.head[*class];
 }

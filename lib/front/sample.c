@@ -291,7 +291,7 @@ static void *take_sampled(unsigned class)
     int zeroed;
     if (class < hak_classes.tiny_count)
         return hak_private_alloc(HAK_PRIVATE_SAMPLED, class);
-    void *block = hak_ace_direct_alloc(class, &zeroed);
+    void *block = hak_ace_direct_alloc(class, 0, &zeroed);
     if (block != NULL)
         mark_sampled(block, class);
     return block;
@@ -302,7 +302,7 @@ static void give_sampled(size_t unit, unsigned class, void *block)
     if (class < hak_classes.tiny_count)
         hak_private_free(unit, block);
     else
-        hak_ace_direct_free(unit, class);
+        hak_ace_direct_free(unit, class, 0);
 }
 
 /* Points fall on the bytes of whole blocks; those behind what was asked for are dropped.

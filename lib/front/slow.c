@@ -156,6 +156,7 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
         .align = call->align,
         .seat = front->heap != NULL ? front->heap->tag : 0,
         .want = front->shared_word != HAK_NO_WORD ? hak_policy_now()->front_refill[class] : 1,
+        .keeps = front->shared_word != HAK_NO_WORD,
         .counts = counts_of(front),
     };
     if (!hkm_ace_alloc(&request, &answer))
@@ -377,4 +378,5 @@ void hak_front_empty_all(void)
             hak_front_give_back(class, front->head[class], HAK_WHOLE_LIST);
         front->head[class] = NULL;
     }
+    hak_ace_direct_give_kept();
 }

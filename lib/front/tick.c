@@ -10,6 +10,7 @@
 
 #include "core/config.h"
 #include "front/learning.h"
+#include "mid/ace.h"
 #include "mid/big.h"
 #include "mid/span.h"
 #include "os/os.h"
@@ -32,11 +33,13 @@ void hak_tick(void)
     if (!is_my_turn())
         return;
     hak_pool_size_superslabs();
+    hak_ace_direct_give_kept();
     hak_gauge_add(purged_bytes, hak_pool_purge() + hak_span_purge());
     hak_big_tick();
 }
 
 size_t hak_reclaim(void)
 {
+    hak_ace_direct_give_kept();
     return hak_pool_reclaim() + hak_big_reclaim() + hak_span_reclaim();
 }

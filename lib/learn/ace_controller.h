@@ -4,10 +4,10 @@
  * Fast (every window): per Tiny class, the capacity of the TLS list doubles when the list both
  * runs empty and overflows (its misses are then its own doing), and halves when it hardly misses
  * while its memory is fragmented, or when it has been idle. Multiplicative both ways, between a
- * floor and a ceiling, within a budget of TLS bytes. Lists that hold next to nothing are not halved.
- * The ceiling starts below what front_cap gives the smallest classes: what lies in a list comes back
- * cold, and goes on keeping its slab. On bench/fragmentation lists of 64 blocks took 0.88 of the time
- * of lists of 256, and lists of 512 took 1.08.
+ * floor and a ceiling, within a budget of TLS bytes. Lists that hold next to nothing are not
+ * halved. The ceiling starts below what front_cap gives the smallest classes: what lies in a list
+ * comes back cold, and keeps its slab. On bench/fragmentation lists of 64 blocks took 0.88 of the
+ * time of lists of 256, and lists of 512 took 1.08.
  *
  * Slow (every slow window): the ceiling and the drain share are two ladders, each walked by UCB1
  * (ucb1.h: +-1 step, 8 % better three times running, cooldown), one at a time, so that a

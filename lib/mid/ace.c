@@ -42,7 +42,7 @@ void hak_ace_failed(const struct hak_ace_request *request, unsigned reason)
 
 static void serve_direct(const struct hak_ace_request *request, struct hak_ace_answer *answer)
 {
-    answer->block = hak_ace_direct_alloc(request->class, &answer->zeroed);
+    answer->block = hak_ace_direct_alloc(request->class, request->keeps, &answer->zeroed);
     answer->path = HAK_PATH_SPAN;
     if (answer->block == NULL)
         hak_ace_failed(request, HAK_ACE_FAIL_MAP_FAIL);

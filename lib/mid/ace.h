@@ -29,6 +29,7 @@ struct hak_ace_request {
     size_t align;   /* likewise; the class has it, a larger one may not */
     unsigned seat;  /* any number that differs between threads */
     unsigned want;  /* blocks, if they come in one go */
+    int keeps;      /* the thread has lists of its own */
     struct hak_block *counts;
 };
 
@@ -55,9 +56,11 @@ unsigned hak_ace_refill(const struct hak_ace_request *request, void **list, void
 /* Takes the first `count` blocks of the list back and returns the rest of it. */
 void *hak_ace_drain(unsigned class, struct hak_block *block, void *list, unsigned count);
 
-/* ace_direct: a block in a span of its own, of any class above Tiny; NULL with errno ENOMEM. */
-void *hak_ace_direct_alloc(unsigned class, int *zeroed);
-void hak_ace_direct_free(size_t unit, unsigned class);
+/* ace_direct: a block in a span of its own, of any class above Tiny; NULL with errno ENOMEM.
+ * `keeps`: the calling thread may keep a few of those that it frees for its own next calls. */
+void *hak_ace_direct_alloc(unsigned class, int keeps, int *zeroed);
+void hak_ace_direct_free(size_t unit, unsigned class, int keeps);
+size_t hak_ace_direct_give_kept(void); /* the calling thread's, all; returns their bytes */
 /* Makes a direct block one of another direct class where it lies; 0: it can not grow there. */
 int hak_ace_direct_resize(size_t unit, unsigned class, unsigned new_class);
 

@@ -4,10 +4,12 @@
 #include "hak.h"
 #include "os/zone.h"
 
+BOOT(unsampled, "HAKMEM_SAMPLE_BYTES=0") /* a sample lies elsewhere, and does not grow in place */
+
 static struct hak_block counts;
 
 static unsigned refill(unsigned class, unsigned seat, unsigned want, void **list) {
-    struct hak_ace_request request = {class, hak_classes.size[class], 1, seat, want, &counts};
+    struct hak_ace_request request = {class, hak_classes.size[class], 1, seat, want, 0, &counts};
     void *larger;
     return hak_ace_refill(&request, list, &larger);
 }
@@ -135,15 +137,16 @@ static void direct_blocks_are_spans_of_their_own(void) {
             continue;
         int zeroed;
         size_t size = hak_classes.size[class];
-        char *a = hak_ace_direct_alloc(class, &zeroed), *b = hak_ace_direct_alloc(class, &zeroed);
+        char *a = hak_ace_direct_alloc(class, 0, &zeroed);
+        char *b = hak_ace_direct_alloc(class, 0, &zeroed);
         CHECK(a != NULL && b != NULL && (a + size <= b || b + size <= a));
         memset(a, 1, size);
         memset(b, 2, size);
         CHECK_EQ(a[size - 1], 1);
         CHECK_EQ(hak_zone.map[hak_unit_of(a)], hak_unit_word(HAK_TAG_DIRECT, class));
         int64_t bytes = CLASS_COUNT(class, mapped_class_bytes);
-        hak_ace_direct_free(hak_unit_of(a), class);
-        hak_ace_direct_free(hak_unit_of(b), class);
+        hak_ace_direct_free(hak_unit_of(a), class, 0);
+        hak_ace_direct_free(hak_unit_of(b), class, 0);
         CHECK_EQ(CLASS_COUNT(class, mapped_class_bytes), bytes - 2 * (int64_t)size);
         CHECK_EQ(hak_zone.map[hak_unit_of(a)], 0);
     }
@@ -156,14 +159,49 @@ static void a_refused_direct_block_is_enomem(void) {
     int count = 0;
     arm_faults(FAULT_MAP, 1, 100000);
     errno = 0;
-    while (count < 200 && (held[count] = hak_ace_direct_alloc(class, &zeroed)) != NULL)
+    while (count < 200 && (held[count] = hak_ace_direct_alloc(class, 0, &zeroed)) != NULL)
         count++;
     CHECK(count < 200);
     CHECK_EQ(errno, ENOMEM);
     disarm_faults();
-    CHECK((held[count] = hak_ace_direct_alloc(class, &zeroed)) != NULL);
+    CHECK((held[count] = hak_ace_direct_alloc(class, 0, &zeroed)) != NULL);
     for (int i = 0; i <= count; i++)
-        hak_ace_direct_free(hak_unit_of(held[i]), class);
+        hak_ace_direct_free(hak_unit_of(held[i]), class, 0);
+}
+
+static void a_thread_keeps_a_direct_block_of_a_class_for_its_next_call(void) {
+    int zeroed;
+    hak_ace_direct_give_kept(); /* other tests' */
+    unsigned class = hak_class_of(700 * 1024);
+    void *a = hak_ace_direct_alloc(class, 1, &zeroed), *b = hak_ace_direct_alloc(class, 1, &zeroed);
+    int64_t bytes = CLASS_COUNT(class, mapped_class_bytes);
+    hak_ace_direct_free(hak_unit_of(a), class, 1);
+    CHECK_EQ(hak_zone.map[hak_unit_of(a)], 0); /* a second free of it finds nobody's address */
+    CHECK_EQ(CLASS_COUNT(class, mapped_class_bytes), bytes);
+    CHECK(hak_ace_direct_alloc(class, 0, &zeroed) != a);
+    CHECK(hak_ace_direct_alloc(class, 1, &zeroed) == a);
+    CHECK(!zeroed);
+    hak_ace_direct_free(hak_unit_of(a), class, 1);
+    hak_ace_direct_free(hak_unit_of(b), class, 1);
+    CHECK_EQ(hak_ace_direct_give_kept(), hak_classes.size[class]);
+    CHECK_EQ(hak_ace_direct_give_kept(), 0);
+}
+
+static void a_thread_keeps_so_many_bytes_of_direct_blocks_and_no_more(void) {
+    int zeroed;
+    size_t held = 0;
+    void *blocks[HAK_CLASS_CAPACITY];
+    for (unsigned class = 0; class < hak_classes.regular_count; class ++)
+        if (class >= hak_classes.tiny_count && hak_ace_is_direct(class)) {
+            blocks[class] = hak_ace_direct_alloc(class, 1, &zeroed);
+            held += hak_classes.size[class];
+        }
+    for (unsigned class = 0; class < hak_classes.regular_count; class ++)
+        if (class >= hak_classes.tiny_count && hak_ace_is_direct(class))
+            hak_ace_direct_free(hak_unit_of(blocks[class]), class, 1);
+    size_t kept = hak_ace_direct_give_kept();
+    CHECK(held > 4 * HAK_MIB);
+    CHECK_BETWEEN(kept, 3 * HAK_MIB, 4 * HAK_MIB);
 }
 
 static void a_link_that_leaves_the_class_ends_a_drain_and_is_reported(void) {
@@ -193,7 +231,7 @@ static void an_interior_pointer_in_a_drain_is_reported(void) {
 
 static struct hak_ace_answer ask(size_t bytes, unsigned want) {
     struct hak_ace_answer answer;
-    struct hak_ace_request request = {hak_class_of(bytes), bytes, 1, 0, want, &counts};
+    struct hak_ace_request request = {hak_class_of(bytes), bytes, 1, 0, want, 0, &counts};
     CHECK_EQ(hkm_ace_alloc(&request, &answer), 1);
     return answer;
 }
@@ -237,7 +275,7 @@ static void a_class_over_its_cap_is_told_as_exhausted_and_still_served(void) {
 static void a_class_over_its_cap_gets_its_blocks_one_by_one(void) {
     unsigned class = hak_class_of(18000);
     void *blocks[12], *list = NULL, *larger;
-    struct hak_ace_request request = {class, 18000, 1, 0, 8, &counts};
+    struct hak_ace_request request = {class, 18000, 1, 0, 8, 0, &counts};
     CHECK_EQ(take(class, 0, 12, blocks), 12);
     drain(class, blocks + 1, 11);
     CHECK(hak_ace_refill(&request, &list, &larger) > 1);
@@ -254,7 +292,7 @@ static void a_class_over_its_cap_gets_its_blocks_one_by_one(void) {
 static void below_its_cap_the_bundle_follows_the_deficit(void) {
     unsigned class = hak_class_of(3000);
     void *blocks[20], *list = NULL, *larger;
-    struct hak_ace_request request = {class, 3000, 1, 0, 20, &counts};
+    struct hak_ace_request request = {class, 3000, 1, 0, 20, 0, &counts};
     CHECK_EQ(take(class, 0, 20, blocks), 20);
     drain(class, blocks + 1, 19);
     SET_KNOB(cap_mid, 1000); /* nearly all of it is missing */
@@ -287,7 +325,7 @@ static void a_class_wider_than_w_max_does_not_serve(void) {
     struct hak_ace_answer answer;
     size_t bytes = 33 * 1024;
     unsigned class = hak_class_of(bytes);
-    struct hak_ace_request request = {class, bytes, 1, 0, 1, &counts};
+    struct hak_ace_request request = {class, bytes, 1, 0, 1, 0, &counts};
     uint64_t told = counts.scalar[HAK_SCALAR_ace_threshold];
     set_w_max(HAK_KNOB_w_max_large, 1.0);
     CHECK_EQ(hkm_ace_alloc(&request, &answer), 0);
@@ -401,5 +439,7 @@ int main(int argc, char **argv) {
     RUN(without_an_mmap_path_big_blocks_come_from_the_zone);
     RUN(without_an_mmap_path_ranges_are_used_again_and_aligned);
     RUN(a_span_that_changes_its_class_in_place_keeps_the_counts_even);
+    RUN(a_thread_keeps_a_direct_block_of_a_class_for_its_next_call);
+    RUN(a_thread_keeps_so_many_bytes_of_direct_blocks_and_no_more);
     return check_report();
 }

@@ -37,6 +37,18 @@ _FIRST_S = 0.005
 _WHOLE = 0.98
 
 
+#: A trap may cost so many times what it does on a machine that does little else: caches are cold
+#: after each one where many programs want to run.
+_CAUTION = 3.0
+
+
+def bounded_cost(usual_ns: float, cpu_ns: float) -> float:
+    """What hits have taken from the target, at most: their usual cost with caution, and never more
+    than the time that it had. A program that does nothing but allocate spends all of that in traps.
+    """
+    return min(_CAUTION * usual_ns, max(cpu_ns, 0.0))
+
+
 class AnyProfile:
     """ProfileSource by uprobes on an allocator. Close it. Takes the allocator's file over."""
 
@@ -154,6 +166,7 @@ class AnyProfile:
     def _account(self, *, watching: bool) -> None:
         now = self._measure()
         wall_ns, cpu_ns, cost = (b - a for a, b in zip(self._before, now, strict=True))
+        cost = bounded_cost(cost, cpu_ns)
         self._before = now
         self.budget.pass_time(int(wall_ns), int(cpu_ns))
         if watching or cost:

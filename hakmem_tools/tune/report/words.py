@@ -89,23 +89,27 @@ def columns(result: SweepResult) -> list[str]:
     Counters of one class, and those that are 0 everywhere, are in JSON and CSV: too many to read.
     """
     shown = []
-    for name, summary in result.reference_metrics.items():
+    for name in result.reference_metrics:
         if name.endswith("]"):
             continue
-        each = [summary, *(arm.metrics[name] for arm in result.arms if name in arm.metrics)]
-        medians = [one.median for one in each if one.median is not None]
+        medians = _medians(result, name)
         if any(medians) or (medians and not name.startswith(("counters.", "probes."))):
             shown.append(name)
     return shown
 
 
+def _medians(result: SweepResult, name: str) -> list[float]:
+    """What the arms have of a metric; those that have none are left out."""
+    each = [result.reference_metrics.get(name), *(arm.metrics.get(name) for arm in result.arms)]
+    return [one.median for one in each if one is not None and one.median is not None]
+
+
 def missing(result: SweepResult) -> dict[str, str]:
     """Metrics that no arm has, with the reason."""
-    shown = set(columns(result))
     return {
         name: summary.missing
         for name, summary in result.reference_metrics.items()
-        if name not in shown and summary.missing and not name.endswith("]")
+        if summary.missing and not name.endswith("]") and not _medians(result, name)
     }
 
 

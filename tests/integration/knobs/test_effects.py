@@ -76,3 +76,45 @@ def test_safe_free_tells_wild_pointers_from_foreign_memory() -> None:
     assert (wild.returncode, static.returncode) == (0, 0)
     assert "integrity kind=2 address=16 got=0" in wild.stderr
     assert "got=1" in static.stderr
+
+
+USABLE = """
+libc.realloc.restype = ctypes.c_void_p
+libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+libc.malloc_usable_size.argtypes = [ctypes.c_void_p]
+def usable(first, then): return libc.malloc_usable_size(libc.realloc(libc.malloc(first), then))
+print(usable(100, 1000), usable(100, 40_000), usable(100, 900_000), usable(50_000, 20_000))
+"""
+
+
+def test_blocks_that_realloc_moves_get_the_room_to_spare_that_the_knob_gives() -> None:
+    plain = [int(word) for word in run(USABLE, HAKMEM_REALLOC_SLACK="0").stdout.split()]
+    roomy = [int(word) for word in run(USABLE, HAKMEM_REALLOC_SLACK="0.5").stdout.split()]
+    assert 1000 <= plain[0] < 1300 < 1500 <= roomy[0] < 1900
+    assert 40_000 <= plain[1] < 50_000 < 60_000 <= roomy[1] < 75_000
+    assert roomy[2:] == plain[2:]  # it would be Big; and what shrinks needs no room
+
+
+KPI = """
+class Kpi(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in
+                ("operations", "p50", "p95", "p99", "minor", "major", "rss", "rss_delta")]
+libc.hak_get_kpi.argtypes = [ctypes.POINTER(Kpi)]
+kpi = Kpi()
+assert libc.hak_get_kpi(kpi) == 0 and kpi.rss_delta == 0
+before = kpi.minor
+blocks = [libc.malloc(3 << 20) for _ in range(640)]
+for block in blocks[:20]: ctypes.memset(block, 1, 3 << 20)
+assert libc.hak_get_kpi(kpi) == 0
+print(*(getattr(kpi, name) for name, _ in Kpi._fields_), kpi.minor - before)
+"""
+
+
+def test_key_figures_are_of_the_process_and_latencies_of_modes_that_sample() -> None:
+    for mode, timed in (("balanced", True), ("learning", True), ("minimal", False)):
+        words = run(KPI, HAKMEM_MODE=mode, HAKMEM_THP="off", HAKMEM_LOG="off").stdout.split()
+        operations, p50, p95, p99, _, _, rss, delta, faults = (int(word) for word in words)
+        assert rss > delta > 50 << 20
+        assert faults > 1000
+        assert (operations >= 10) == timed
+        assert (0 < p50 <= p95 <= p99) if timed else p50 == p95 == p99 == 0

@@ -106,7 +106,7 @@ def test_the_ace_controller_gives_a_list_that_swings_more_room_and_leaves_it() -
             assert drains(process, source) < 0.6 * plain
 
 
-def test_the_slow_loop_moves_drain_and_ceiling_to_what_wins_three_times_and_rests_there() -> None:
+def test_the_slow_loop_moves_the_ceiling_up_for_good_after_it_has_tried_both_ladders() -> None:
     environment = ENVIRONMENT | {"HAKMEM_LEARN_WINDOW_MS": "20"}
     tried, settled = set(), 0
     with learning(**environment) as (process, source):
@@ -114,9 +114,8 @@ def test_the_slow_loop_moves_drain_and_ceiling_to_what_wins_three_times_and_rest
             windows(process, source, SWING, 5)  # one step of the slow loop
             now = source.snapshot().scalars
             tried.add((now["front_ceiling"], now["drain_permille"]))
-            both = (now["front_ceiling"], now["drain_permille"]) == (256, 250)
-            settled = settled + 1 if both else 0
+            settled = settled + 1 if now["front_ceiling"] == 256 else 0
             if settled == 10:  # a trial lasts one step
                 break
         assert settled == 10, tried
-        assert len(tried) >= 3
+        assert len({drain for _, drain in tried}) > 1, tried

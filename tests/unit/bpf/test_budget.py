@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hakmem_tools.observe.bpf.any_profile import bounded_cost
 from hakmem_tools.observe.bpf.budget import Budget
 
 MILLISECOND = 1_000_000
@@ -66,3 +67,9 @@ def test_an_idle_target_may_still_be_looked_at() -> None:
 
 def test_no_time_at_all_is_no_overhead() -> None:
     assert Budget(0.03).overhead == 0.0
+
+
+def test_hits_are_booked_with_caution_but_never_for_more_than_the_target_ran() -> None:
+    assert bounded_cost(1_000, 1_000_000) == 3_000
+    assert bounded_cost(900_000, 1_000_000) == 1_000_000
+    assert bounded_cost(5, 0) == 0

@@ -6,15 +6,18 @@ import itertools
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hakmem_tools.model.trial import Arm, Phase
+from hakmem_tools.tune.calibration import doubts
 from hakmem_tools.tune.catalogues import Verification
 from hakmem_tools.tune.experiment import Experiment, ExperimentError, Progress, result_of
+from hakmem_tools.tune.metric import Metric
 from hakmem_tools.tune.plan import Limits, Plan
-from hakmem_tools.tune.result import ArmResult, SweepResult
+from hakmem_tools.tune.result import ArmResult, Calibration, SweepResult
 from hakmem_tools.tune.store import Store
 from hakmem_tools.tune.verdict import Kind, Rules, parse_condition
 from tests.unit.tune.fakes import QUIET, Clock, FakeRunner
@@ -57,8 +60,6 @@ def test_clear_gains_and_losses_get_their_verdicts_and_stop_early(tmp_path: Path
 
 
 def test_a_metric_that_is_better_higher_turns_the_sign(tmp_path: Path) -> None:
-    from hakmem_tools.tune.metric import Metric
-
     metric = Metric(name="wall", better="higher", regex="(x)")
     result = conduct(tmp_path, {"base": 0.0, "slower": -0.2}, metric=metric)
     assert arm(result, "slower").verdict is Kind.GO
@@ -73,6 +74,20 @@ def test_calibration_tells_the_spread_of_one_run(tmp_path: Path) -> None:
     assert result.calibration.ok
     assert spread is not None
     assert 0.02 < spread < 0.045
+
+
+def test_noisy_neighbours_are_warned_of_by_the_spread_of_equal_runs() -> None:
+    by_wall = plan_of({"base": 0.0, "arm": 0.0})
+    by_cpu = msgspec.structs.replace(by_wall, metric=Metric(name="cpu"))
+    calm = Calibration(
+        blocks=8, effect=0.0, interval=(-0.01, 0.01), spread=0.01, warmup_runs=0, ok=True
+    )
+    noisy = msgspec.structs.replace(calm, spread=0.2)
+    assert doubts(by_wall, calm) == []
+    (line,) = doubts(by_wall, noisy)
+    assert "one run scatters by 20 %" in line
+    assert "--metric cpu is steadier" in line
+    assert "--metric" not in doubts(by_cpu, noisy)[0]
 
 
 def test_a_slow_start_is_left_out_of_the_calibration(tmp_path: Path) -> None:
