@@ -137,9 +137,10 @@ class Experiment:
         """A/A blocks; twice as many when they have not settled. Then the horizon is planned."""
         wanted = self.plan.limits.calibration
         for number in range(2 * wanted):
-            if number >= wanted and self._calibration().warmup_runs is not None:
+            begun = number < len(self.store.blocks(Phase.CALIBRATE))  # a kill cut it short
+            if not begun and number >= wanted and self._calibration().warmup_runs is not None:
                 break
-            if number and self._calibrating_too_long():
+            if not begun and number and self._calibrating_too_long():
                 break
             if self._run_block(Phase.CALIBRATE, number, ()) is False:
                 return

@@ -154,8 +154,8 @@ static void drain_idle(struct hak_front *front, unsigned wanted)
     for (unsigned class = hak_classes.tiny_count; class < hak_classes.count; class++) {
         if (front->head[class] == NULL || class == wanted)
             continue;
-        uint32_t pops =
-            (uint32_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
+        uint16_t pops =
+            (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
         int64_t length = length_of(front, class);
         if (pops == front->seen_pops[class] && length > 0)
             drain(front, class, (unsigned)length);
