@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 
 from hakmem_tools.observe.attached import find_attached
 from hakmem_tools.observe.bpf.library import open_mapped_library
 from hakmem_tools.observe.bpf.source import open_bpf
+from hakmem_tools.observe.bpf_call import Attachment
 from hakmem_tools.observe.counters import CountersSource
 
 #: Whoever lists the links of the machine at that moment holds each for an instant.
 NO_LINK = "the last link gone"
+
+
+def held_by_another_test(row: Attachment) -> bool:
+    """A process that is there and none of ours: sweeps count hits on the same library meanwhile."""
+    told = re.search(r"pid (\d+)", row.holder)
+    if told is None or not psutil.pid_exists(int(told[1])):
+        return False
+    ours = [os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))]
+    return int(told[1]) not in ours
 
 
 def left_over(pid: int) -> list[str]:
@@ -24,7 +37,12 @@ def left_over(pid: int) -> list[str]:
         identity = file.identity
         offsets = [site.offset for site in file.sites]
     found = find_attached()
-    rows = [repr(row) for offset in offsets for row in found.at(identity, offset)]
+    rows = [
+        repr(row)
+        for offset in offsets
+        for row in found.at(identity, offset)
+        if not held_by_another_test(row)
+    ]
     # tracefs need not be mounted here: a look in a mount namespace of its own disturbs nobody.
     root = "/sys/kernel/tracing"
     script = f"mount -t tracefs none {root} && cat {root}/uprobe_events"
