@@ -265,8 +265,9 @@ static int is_below_big(size_t bytes)
     return bytes < least && hak_deal_class(bytes) != HAK_CLASS_NONE;
 }
 
-/* A request that no class serves: Big, unless an arm that it is dealt to has a class for it. */
-static void *alloc_above(struct hak_call *call, int *zeroed)
+/* A request that no class serves: Big, unless an arm that it is dealt to has a class for it.
+ * Zeroing is a part of what an arm costs: fresh mappings need none. */
+static void *alloc_above(struct hak_call *call, int zero, int *zeroed)
 {
     if (hak_unlikely(is_below_big(call->bytes)))
         return alloc_class(hak_deal_class(call->bytes), call, zeroed);
@@ -278,11 +279,15 @@ static void *alloc_above(struct hak_call *call, int *zeroed)
     struct hak_deal deal = hak_deal_request(call->bytes);
     void *block = deal.big ? alloc_big(1, call, zeroed)
                            : alloc_class(hak_deal_class(call->bytes), call, zeroed);
+    if (zero && block != NULL && !*zeroed) {
+        memset(block, 0, call->bytes);
+        *zeroed = 1;
+    }
     hak_deal_done(&deal);
     return block;
 }
 
-static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
+static void *alloc_slow(size_t bytes, uintptr_t site, int zero, int *zeroed)
 {
     int saved = errno;
     *zeroed = 0;
@@ -295,7 +300,7 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
     void *block;
     do {
         *zeroed = 0;
-        block = class == HAK_CLASS_NONE ? alloc_above(&call, zeroed)
+        block = class == HAK_CLASS_NONE ? alloc_above(&call, zero, zeroed)
                                         : alloc_class(class, &call, zeroed);
     } while (hak_unlikely(block == NULL) && may_try_again(bytes));
     hak_note_end(&note, block, &call, class);
@@ -307,13 +312,13 @@ static void *alloc_slow(size_t bytes, uintptr_t site, int *zeroed)
 HAK_NOINLINE void *hak_malloc_slow(size_t bytes, uintptr_t site)
 {
     int zeroed;
-    return alloc_slow(bytes, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE, &zeroed);
+    return alloc_slow(bytes, site != HAK_SITE_IS_CALLER ? site : HAK_CALL_SITE, 0, &zeroed);
 }
 
 HAK_NOINLINE void *hak_calloc_slow(size_t bytes, uintptr_t site)
 {
     int zeroed;
-    void *block = alloc_slow(bytes, site, &zeroed);
+    void *block = alloc_slow(bytes, site, 1, &zeroed);
     return block != NULL && !zeroed ? memset(block, 0, bytes) : block;
 }
 
