@@ -57,6 +57,7 @@ def test_processes_of_before_the_block_are_left_alone() -> None:
 def test_a_marked_process_is_found_after_its_parent_has_gone() -> None:
     begin_run()
     subprocess.run([sys.executable, "-c", HOLDER], check=True)
-    (orphan,) = started_by_us()
-    assert orphan.cmdline() == ["sleep", "600"]
-    orphan.kill()
+    orphans = [process for process in started_by_us() if process.cmdline() == ["sleep", "600"]]
+    for orphan in orphans:
+        orphan.kill()
+    assert len(orphans) == 1

@@ -1,7 +1,7 @@
 """The learner thread in real processes: it converges, looks again after a shift, and does no harm.
 
 The best threshold is known by the sizes: blocks of 260 to 500 KiB come and go, which a pool serves
-best while the BigCache is off, and blocks above 512 KiB are asked for zeroed, which a mapping serves
+best while the BigCache is off, and blocks above 512 KiB are asked for zeroed, which a mapping does
 best since its pages are. So the arm at 512 KiB is the best: any other takes half as long again.
 """
 
@@ -34,6 +34,8 @@ COME_AND_GO = """
 def come_and_go(low_kib, high_kib, times):
     for size in range(low_kib << 10, high_kib << 10, ((high_kib - low_kib) << 10) // times):
         libc.free(libc.malloc(size))
+libc.realloc.restype = ctypes.c_void_p
+libc.realloc.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 libc.calloc.restype = ctypes.c_void_p
 libc.calloc.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
 def zeroed(times):
