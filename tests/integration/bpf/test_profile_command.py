@@ -123,7 +123,8 @@ def test_ctrl_c_finishes_the_file_and_detaches_and_leaves_the_target_running(
     profile = read_profile(path)
     assert profile.end is not None
     assert profile.end.reason == "stopped"
-    assert profile.missing == ()
+    # A busy machine may make it sample less, and say so.
+    assert not [text for text in profile.missing if "its share" not in text]
     assert "hakmem report" in recording.errors
 
 

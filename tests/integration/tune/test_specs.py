@@ -48,7 +48,8 @@ def test_c7_has_all_its_arms_with_every_number_that_the_mission_asks_for(tmp_pat
     by_name = {arm["arm"]: arm for arm in arms}
     assert set(by_name) == {"A", "B", "D", "A+B", "A+B+D"}
     for arm in arms:
-        assert (arm["runs"], arm["failed_runs"]) == (5, 0), arm["reason"]
+        assert 3 <= arm["runs"] <= 5, arm["reason"]  # a clear effect ends an arm early
+        assert arm["failed_runs"] == 0
     values = {name: _medians(arm["metrics"]) for name, arm in by_name.items()}
     values["reference"] = _medians(summary["summary"]["reference_metrics"])
     assert values["reference"]["shared_fail_c7"] > 0
