@@ -21,31 +21,43 @@ struct header {
 
 _Static_assert(sizeof(struct header) == 16, "blocks are aligned to 16");
 
+/* Where the arena lies and, below a page, the lg of its bytes: both at once, or 0 for none. */
+static uintptr_t arena;
+static uint64_t carved; /* its bytes that have been cut into chunks */
+
 /* Chunks are named by their offset / 16 + 1, 0 is none. A list's head carries a count of its
  * changes, so that one which went and came back is told from one that stayed. */
-static char *base;
-static uint64_t arena_bytes, carved;
 static uint64_t heads[LGS];
+
+static char *arena_start(void)
+{
+    return (char *)(hak_load_acquire(&arena) & ~(uintptr_t)(HAK_PAGE_BYTES - 1));
+}
+
+static size_t arena_bytes(void)
+{
+    uintptr_t lg = hak_load_acquire(&arena) & (HAK_PAGE_BYTES - 1);
+    return lg != 0 ? (size_t)1 << lg : 0;
+}
 
 static struct header *chunk_of_name(uint32_t name)
 {
-    return (struct header *)(hak_load_acquire(&base) + ((size_t)(name - 1) << 4));
+    return (struct header *)(arena_start() + ((size_t)(name - 1) << 4));
 }
 
-static void *map_arena(void)
+/* 1: there is an arena, this call's or another thread's that came first. */
+static int map_arena(void)
 {
     for (size_t bytes = ARENA_BYTES; bytes >= LEAST_ARENA_BYTES; bytes /= 4) {
-        char *there = NULL, *mapped = hak_os.map(NULL, bytes);
+        void *mapped = hak_os.map(NULL, bytes);
+        uintptr_t none = 0;
         if (mapped == NULL)
             continue;
-        if (!hak_cas_acq_rel(&base, &there, mapped)) {
-            hak_os.unmap(mapped, bytes); /* another thread's came first */
-            return there;
-        }
-        hak_store_release(&arena_bytes, bytes);
-        return mapped;
+        if (!hak_cas_acq_rel(&arena, &none, (uintptr_t)mapped | hak_lg(bytes)))
+            hak_os.unmap(mapped, bytes);
+        return 1;
     }
-    return NULL;
+    return 0;
 }
 
 static struct header *take_kept(unsigned lg)
@@ -63,7 +75,7 @@ static struct header *take_kept(unsigned lg)
 
 static void keep(struct header *chunk, unsigned lg)
 {
-    uint32_t name = (uint32_t)(((char *)chunk - base) >> 4) + 1;
+    uint32_t name = (uint32_t)(((char *)chunk - arena_start()) >> 4) + 1;
     uint64_t head = hak_load_relaxed(&heads[lg]), with;
     do {
         hak_store_relaxed(&chunk->next, (uint32_t)head);
@@ -76,10 +88,10 @@ static struct header *carve(unsigned lg)
     uint64_t at = hak_load_relaxed(&carved), end;
     do {
         end = at + ((uint64_t)1 << lg);
-        if (end > hak_load_acquire(&arena_bytes))
+        if (end > arena_bytes())
             return NULL;
     } while (!hak_cas_acq_rel(&carved, &at, end));
-    return (struct header *)(base + at);
+    return (struct header *)(arena_start() + at);
 }
 
 void *hak_nested_alloc(size_t bytes, size_t align)
@@ -87,7 +99,7 @@ void *hak_nested_alloc(size_t bytes, size_t align)
     size_t room = sizeof(struct header) + (align > 16 ? align : 0);
     if (align > ARENA_BYTES || bytes > ARENA_BYTES - room)
         return NULL;
-    if (hak_load_acquire(&base) == NULL && map_arena() == NULL)
+    if (hak_load_acquire(&arena) == 0 && !map_arena())
         return NULL;
     unsigned lg = hak_lg(hak_max(bytes + room, (size_t)1 << LEAST_LG) * 2 - 1);
     if (lg >= LGS)
@@ -110,9 +122,8 @@ static struct header *chunk_of(const void *block)
 
 size_t hak_nested_usable(const void *block)
 {
-    const char *start = hak_load_acquire(&base);
-    if (hak_likely(start == NULL) ||
-        (uintptr_t)block - (uintptr_t)start >= hak_load_acquire(&arena_bytes))
+    if (hak_likely(hak_load_relaxed(&arena) == 0) ||
+        (uintptr_t)block - (uintptr_t)arena_start() >= arena_bytes())
         return 0;
     const struct header *chunk = chunk_of(block);
     return ((size_t)1 << chunk->lg) - (size_t)((const char *)block - (const char *)chunk);

@@ -15,7 +15,7 @@
 
 #include "front/front.h"
 
-/* 1: the slow path is this call's, to be left by hak_nested_leave(). 0: it is nested in one. */
+/* 1: the slow path is this call's, to be left by hak_slow_leave(). 0: it is nested in one. */
 HAK_INLINE int hak_slow_enter(struct hak_front *front)
 {
     if (hak_unlikely(front->in_slow))

@@ -120,6 +120,32 @@ static void *without_front(struct hak_front *front, unsigned class, struct hak_c
     return hak_sample_direct(class, block, call);
 }
 
+static void drain(struct hak_front *front, unsigned class, unsigned count);
+
+/* Of a class that is not used at present, nothing is kept. */
+static void drain_idle_class(struct hak_front *front, unsigned class)
+{
+    int64_t length = front->head[class] != NULL ? length_of(front, class) : 0;
+    if (length > 0)
+        drain(front, class, (unsigned)length);
+    if (class < hak_classes.tiny_count)
+        hak_tiny_give_kept(front->heap, class);
+}
+
+/* When memory is touched that was not in use before: what is kept of classes from which
+ * nothing was popped since the last time goes back. A program whose sizes change would keep
+ * each size's blocks besides the next one's. */
+static void drain_idle(struct hak_front *front, unsigned wanted, unsigned first, unsigned end)
+{
+    for (unsigned class = first; class < end; class++) {
+        uint16_t pops =
+            (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
+        if (pops == front->seen_pops[class] && class != wanted)
+            drain_idle_class(front, class);
+        front->seen_pops[class] = pops;
+    }
+}
+
 static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call *call)
 {
     if (front->heap == NULL) /* a thread that is ending, or has no memory to start */
@@ -133,6 +159,10 @@ static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call
     hak_nested_set_list(front, class, list);
     list_refilled(front, class, got);
     call->path = front->heap->path;
+    if (hak_unlikely(front->heap->outcome.is_new)) {
+        drain_idle(front, class, 0, hak_classes.tiny_count);
+        hak_tiny_visit_others(front->heap);
+    }
     return pop(front, class, call);
 }
 
@@ -143,24 +173,6 @@ static void *alloc_big(size_t align, struct hak_call *call, int *zeroed)
         return NULL;
     call->path = *zeroed ? HAK_PATH_MAP : HAK_PATH_BIGCACHE;
     return hak_sample_direct(HAK_CLASS_NONE, block, call);
-}
-
-static void drain(struct hak_front *front, unsigned class, unsigned count);
-
-/* Before runs are mapped: lists of Mid from which nothing was popped since the last time go
- * back. A program whose sizes change would keep each size's blocks besides the next one's. */
-static void drain_idle(struct hak_front *front, unsigned wanted)
-{
-    for (unsigned class = hak_classes.tiny_count; class < hak_classes.count; class++) {
-        if (front->head[class] == NULL || class == wanted)
-            continue;
-        uint16_t pops =
-            (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
-        int64_t length = length_of(front, class);
-        if (pops == front->seen_pops[class] && length > 0)
-            drain(front, class, (unsigned)length);
-        front->seen_pops[class] = pops;
-    }
 }
 
 /* Idle is what was idle while so many runs were mapped. */
@@ -187,7 +199,7 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
         .counts = counts_of(front),
     };
     if (is_time_to_drain(front, class))
-        drain_idle(front, class);
+        drain_idle(front, class, hak_classes.tiny_count, hak_classes.count);
     if (!hkm_ace_alloc(&request, &answer))
         return alloc_big(call->align, call, zeroed);
     if (answer.block == NULL)

@@ -226,6 +226,7 @@ static void fork_prepare(void)
     hak_sites_fork_prepare();
     hak_lock_take(&threads.lock);
     hak_sample_fork_prepare();
+    hak_tiny_fork_prepare(hak_front.heap);
     hak_pool_fork_prepare();
     hak_private_fork_prepare();
     hak_big_fork_prepare(); /* before ace: without an mmap path it takes spans under its lock */
@@ -244,6 +245,7 @@ static void fork_done(int in_child)
     hak_big_fork_done(in_child);
     hak_private_fork_done(in_child);
     hak_pool_fork_done(in_child);
+    hak_tiny_fork_done(hak_front.heap, in_child);
     hak_sample_fork_done(in_child);
     if (in_child)
         hak_lock_reset(&threads.lock);

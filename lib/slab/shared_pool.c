@@ -175,8 +175,10 @@ static struct hak_slab *convert_empty(const struct request *request)
 static struct hak_slab *stage_unused_slot(const struct request *request)
 {
     struct hak_slab *slab = convert_empty(request);
-    if (slab == NULL)
-        slab = claim_purged(request);
+    if (slab != NULL)
+        return slab;
+    request->outcome->is_new = 1;
+    slab = claim_purged(request);
     struct hak_superslab *open = hak_load_acquire(&hak_pool.open);
     if (slab == NULL && open != NULL)
         slab = claim_unused(request, open);

@@ -11,16 +11,6 @@
  * program that needs three blocks does not touch a page of them. */
 #define FIRST_BATCH 4
 
-/* The outbox is bounded, since a thread that goes to sleep keeps it: after so many bytes of
- * remote frees all chains leave. By then a program of many sizes has some ten blocks in each,
- * which share the transfers of cache lines that a chain costs. That is a small part of what
- * the front may keep. */
-#define OUTBOX_BYTES ((int64_t)256 * HAK_KIB)
-
-/* A class under a soft cap has few slabs, whose owner would fall back while its blocks wait
- * here: they leave sixteen times as soon. */
-#define CHARGE_AT_CAP 16
-
 /* Partly used slabs beyond these go to the mailbox: other threads need them more. */
 #define KEPT_PARTIAL 32
 
@@ -104,6 +94,19 @@ static int release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, str
     return 1;
 }
 
+void hak_tiny_give_kept(struct hak_heap *heap, unsigned class)
+{
+    struct hak_tiny_bin *bin = &heap->bins[class];
+    hak_lock_take(&heap->lock);
+    struct hak_slab *slab = bin->partial;
+    if (slab != NULL && slab->used == 0 && hak_knob(ss_empty_reuse) &&
+        !hak_remote_is_queued(slab)) {
+        remove_partial(bin, slab);
+        hak_pool_release(slab, heap->block);
+    }
+    hak_lock_release(&heap->lock);
+}
+
 /* Heaps in use: a thread that is alone has nobody to leave slabs to. */
 static uint32_t heaps;
 
@@ -182,17 +185,15 @@ static int is_published(uint32_t word, unsigned class)
            (tag < HAK_BLOCK_CAPACITY || tag == HAK_TAG_NOBODY);
 }
 
-static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block);
-
 static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void **list)
 {
     void *block = *list;
     *list = *(void **)block;
     heap->sent++;
-    put_in_outbox(heap, unit, class, block);
+    hak_outbox_put(heap, unit, class, block);
 }
 
-void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
+static void *drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
 {
     while (list != NULL && count != 0) {
         size_t unit = hak_unit_of(list);
@@ -212,6 +213,14 @@ void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned
             return NULL; /* whatever follows such a link is not ours to follow */
         }
     }
+    return list;
+}
+
+void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
+{
+    hak_lock_take(&heap->lock);
+    list = drain(heap, class, list, count);
+    hak_lock_release(&heap->lock);
     return list;
 }
 
@@ -289,7 +298,6 @@ static int is_turn_to_adopt(struct hak_heap *heap)
 /* A slab from the shared pool becomes the first of the bin. */
 static int acquire(struct hak_heap *heap, unsigned class)
 {
-    heap->outcome = (struct hak_pool_outcome){0, 0, 0, 0};
     if (!hak_knob(superslab_enable))
         return 0;
     struct hak_slab *slab = hak_pool_acquire(class, heap->tag, heap->block, &heap->outcome);
@@ -302,6 +310,7 @@ static int acquire(struct hak_heap *heap, unsigned class)
 static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, unsigned *source)
 {
     unsigned want = next_batch(&heap->bins[class], class), got;
+    heap->outcome = (struct hak_pool_outcome){.is_new = 0};
     *source = drain_remote(heap, class) ? HAK_SOURCE_REMOTE : HAK_SOURCE_SLAB;
     if ((got = take_from_partial(heap, class, want, list)) != 0)
         return got;
@@ -318,7 +327,10 @@ static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, 
 unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list)
 {
     unsigned source;
+    hak_lock_take(&heap->lock);
     unsigned got = refill_from(heap, class, list, &source);
+    heap->turns++;
+    hak_lock_release(&heap->lock);
     if (got == 0)
         return 0;
     hak_count_class(heap->block, class, refills, 1);
@@ -344,59 +356,38 @@ void *hak_tiny_fall_back(struct hak_heap *heap, unsigned class)
     return hak_legacy_alloc(class);
 }
 
-/* ---- remote frees -------------------------------------------------------------- */
+/* ---- threads that sleep ---------------------------------------------------------- */
 
-static void send(struct hak_chain *chain)
-{
-    hak_remote_push(chain->unit, chain->head, chain->tail, chain->count);
-    chain->count = 0;
-}
+/* All that ever were; never unmapped, open or not. */
+static struct hak_heap *known[HAK_BLOCK_CAPACITY];
+static uint32_t known_count;
 
-static void begin(struct hak_chain *chain, size_t unit, unsigned class, void *block)
-{
-    chain->unit = (uint32_t)unit;
-    chain->head = NULL;
-    chain->tail = block;
-    chain->charge = hak_classes.size[class];
-    if (hak_policy_now()->tiny_cap[class] != 0)
-        chain->charge *= CHARGE_AT_CAP;
-}
+/* So many are looked at by one call: there may be hundreds. */
+#define VISITS 8
 
-static void put_in_outbox(struct hak_heap *heap, size_t unit, unsigned class, void *block)
+/* One that has not refilled since the last visit sleeps: awake, it takes in what others have
+ * freed by itself, and cheaper. */
+static void visit(struct hak_heap *heap)
 {
-    struct hak_chain *chain = &heap->outbox[unit % HAK_OUTBOX_SLOTS];
-    if (hak_unlikely(chain->unit != unit && chain->count != 0))
-        send(chain);
-    if (chain->count == 0)
-        begin(chain, unit, class, block);
-    *(void **)block = chain->head;
-    chain->head = block;
-    chain->count++;
-    heap->outbox_room -= chain->charge;
-    if (hak_unlikely(heap->outbox_room < 0))
-        hak_tiny_flush_outbox(heap);
-}
-
-void hak_tiny_free_remote(struct hak_heap *heap, size_t unit, unsigned class, void *block)
-{
-    hak_count_class(heap->block, class, remote_frees, 1);
-    put_in_outbox(heap, unit, class, block);
-}
-
-void hak_tiny_free_homeless(size_t unit, unsigned class, void *block)
-{
-    hak_gauge_class_add(class, remote_frees, 1);
-    hak_remote_push(unit, block, block, 1);
-}
-
-void hak_tiny_flush_outbox(struct hak_heap *heap)
-{
-    if (heap->outbox_room == OUTBOX_BYTES)
+    if (!hak_lock_try(&heap->lock))
         return;
-    heap->outbox_room = OUTBOX_BYTES;
-    for (unsigned i = 0; i < HAK_OUTBOX_SLOTS; i++)
-        if (heap->outbox[i].count != 0)
-            send(&heap->outbox[i]);
+    if (heap->is_open && heap->turns == heap->seen_turns)
+        drain_remote(heap, 0);
+    heap->seen_turns = heap->turns;
+    hak_lock_release(&heap->lock);
+}
+
+void hak_tiny_visit_others(const struct hak_heap *own)
+{
+    static uint32_t visits;
+    if (hak_load_relaxed(&heaps) < 2 || hak_lock_forking)
+        return;
+    uint32_t count = hak_load_relaxed(&known_count);
+    for (uint32_t i = 0; i < hak_min(count, VISITS); i++) {
+        struct hak_heap *heap = hak_load_acquire(&known[hak_add_relaxed(&visits, 1) % count]);
+        if (heap != NULL && heap != own)
+            visit(heap);
+    }
 }
 
 /* ---- life ------------------------------------------------------------------------ */
@@ -405,9 +396,16 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 {
     heap->tag = tag;
     heap->block = block;
-    heap->outbox_room = OUTBOX_BYTES;
+    hak_outbox_start(heap);
     hak_add_relaxed(&heaps, 1);
+    hak_lock_take(&heap->lock);
     hak_remote_open(tag);
+    heap->is_open = 1;
+    hak_lock_release(&heap->lock);
+    if (heap->is_known)
+        return;
+    heap->is_known = 1;
+    hak_store_release(&known[hak_add_relaxed(&known_count, 1)], heap);
 }
 
 static void leave_slab(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
@@ -423,6 +421,7 @@ static void leave_slab(struct hak_heap *heap, struct hak_tiny_bin *bin, struct h
 void hak_tiny_end(struct hak_heap *heap)
 {
     hak_tiny_flush_outbox(heap);
+    hak_lock_take(&heap->lock);
     drain_remote(heap, 0);
     for (unsigned c = 0; c < hak_classes.tiny_count; c++) {
         struct hak_tiny_bin *bin = &heap->bins[c];
@@ -433,5 +432,24 @@ void hak_tiny_end(struct hak_heap *heap)
         bin->batch = 0;
     }
     hak_remote_close(heap->tag);
+    heap->is_open = 0;
+    hak_lock_release(&heap->lock);
     hak_sub_relaxed(&heaps, 1);
+}
+
+/* The child's other threads are gone: what one of them held stays held, and is let alone. */
+void hak_tiny_fork_prepare(struct hak_heap *heap)
+{
+    if (heap != NULL)
+        hak_lock_take(&heap->lock);
+}
+
+void hak_tiny_fork_done(struct hak_heap *heap, int in_child)
+{
+    if (heap == NULL)
+        return;
+    if (in_child)
+        hak_lock_reset(&heap->lock);
+    else
+        hak_lock_release(&heap->lock);
 }

@@ -2,13 +2,15 @@
  * tiny.h - a thread's slabs: what refills its front and takes back what it drains.
  *
  * Owner: each heap belongs to one thread, which alone calls these functions (but for
- * hak_tiny_free_homeless). Blocks enter and leave by chains linked through their first
- * word. It does not know the front's lists, nor sizes above Tiny.
+ * hak_tiny_free_homeless). While it sleeps, others take in what has been freed of its slabs.
+ * Blocks enter and leave by chains linked through their first word. It does not know the
+ * front's lists, nor sizes above Tiny.
  */
 #ifndef HAK_TINY_H
 #define HAK_TINY_H
 
 #include "core/policy.h"
+#include "os/lock.h"
 #include "slab/shared_pool.h"
 
 /* Remote frees leave in chains: those to the same unit share a CAS. */
@@ -31,6 +33,10 @@ struct hak_tiny_bin {
 
 struct hak_heap {
     uint32_t tag;
+    struct hak_lock lock; /* over the bins and their slabs: others visit while the thread sleeps */
+    uint32_t is_open;     /* a thread has it */
+    uint32_t is_known;    /* those that visit know of it */
+    uint32_t turns, seen_turns; /* refills so far, and when it was last visited */
     struct hak_block *block; /* where this thread counts */
     struct hak_tiny_bin bins[HAK_TINY_CLASS_CAPACITY];
     int64_t outbox_room; /* bytes of remote frees until all chains are sent */
@@ -46,6 +52,8 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 
 /* Prepends blocks of `class` to *list and returns their number; 0: the shared pool
  * failed, and hak_tiny_fall_back() is next. */
+/* A slab without used blocks that the class keeps for its next refill goes to the shared pool. */
+void hak_tiny_give_kept(struct hak_heap *heap, unsigned class);
 unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list);
 
 /* shared_fail -> legacy: one block after a refill that brought none, which is counted
@@ -69,5 +77,19 @@ void hak_tiny_flush_outbox(struct hak_heap *heap);
 /* The thread ends: EMPTY slabs are released, the others published. Its front has been
  * drained. */
 void hak_tiny_end(struct hak_heap *heap);
+
+/* The caller has taken memory into use that was not: what others have freed of the slabs of
+ * threads that sleep comes home, so that EMPTY ones are at hand the next time. */
+void hak_tiny_visit_others(const struct hak_heap *own);
+
+/* Around fork(), by the thread that forks. */
+void hak_tiny_fork_prepare(struct hak_heap *heap);
+void hak_tiny_fork_done(struct hak_heap *heap, int in_child);
+
+/* ---- tiny/outbox ---- */
+
+void hak_outbox_start(struct hak_heap *heap);
+/* Into the chain of its unit, which leaves when it must. */
+void hak_outbox_put(struct hak_heap *heap, size_t unit, unsigned class, void *block);
 
 #endif

@@ -13,7 +13,9 @@ static struct hak_heap alice, bob;
 static struct hak_block alice_counts, bob_counts;
 
 static void start(struct hak_heap *heap, uint32_t tag, struct hak_block *counts) {
+    uint32_t is_known = heap->is_known;
     memset(heap, 0, sizeof *heap);
+    heap->is_known = is_known;
     memset(counts, 0, sizeof *counts);
     hak_tiny_start(heap, tag, counts);
 }

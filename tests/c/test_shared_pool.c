@@ -8,7 +8,7 @@ static struct hak_block counts; /* of the thread that the tests play */
 static struct hak_pool_outcome outcome;
 
 static struct hak_slab *acquire(unsigned class) {
-    outcome = (struct hak_pool_outcome){0, 0, 0, 0};
+    outcome = (struct hak_pool_outcome){.stage = 0};
     return hak_pool_acquire(class, ALICE, &counts, &outcome);
 }
 

@@ -25,7 +25,7 @@ static void a_used_up_zone_is_told_as_registry_full_and_big_blocks_still_work(vo
     static size_t taken[1024];
     size_t count = 0, last;
     struct hak_block counts = {0};
-    struct hak_pool_outcome outcome = {0, 0, 0, 0};
+    struct hak_pool_outcome outcome = {.stage = 0};
     struct hak_slab *slab = NULL, *got;
     disarm_faults();
     while (count < 1024 && (last = hak_zone_take(32, 32)) != HAK_NO_UNIT)
