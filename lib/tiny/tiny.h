@@ -52,9 +52,10 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 
 /* Prepends blocks of `class` to *list and returns their number; 0: the shared pool
  * failed, and hak_tiny_fall_back() is next. */
+unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list);
+
 /* A slab without used blocks that the class keeps for its next refill goes to the shared pool. */
 void hak_tiny_give_kept(struct hak_heap *heap, unsigned class);
-unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list);
 
 /* shared_fail -> legacy: one block after a refill that brought none, which is counted
  * and told; NULL with errno ENOMEM. */
