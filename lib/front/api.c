@@ -80,7 +80,9 @@ static size_t grown(size_t old_bytes, size_t bytes)
         return bytes;
     size_t slack = bytes * hak_policy_now()->realloc_slack_permille / 1000;
     size_t roomy = hak_max(with_room(old_bytes, bytes), bytes + slack);
-    return hak_class_of(roomy) != HAK_CLASS_NONE ? roomy : bytes;
+    int is_served = hak_class_of(roomy) != HAK_CLASS_NONE ||
+                    (hak_policy_deals(hak_policy_now()) && hak_deal_concerns(roomy));
+    return is_served ? roomy : bytes;
 }
 
 static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t site)

@@ -6,7 +6,7 @@ Each workload is made so that its sizes say what is best.
 from __future__ import annotations
 
 from hakmem_tools.observe.counters import CountersSource
-from tests.integration.learn.test_learning import learning, run_until
+from tests.integration.learn.test_learning import LEARN, learning, run_until
 from tests.integration.learn.test_pins import knob, windows
 from tests.integration.observe.puppet import Puppet
 
@@ -65,10 +65,10 @@ def test_where_a_class_fits_no_extra_one_is_tried() -> None:
             assert (extra.value, extra.source) == (0, "default")
 
 
-def copied(process: Puppet, source: CountersSource) -> float:
+def copied(process: Puppet, source: CountersSource, work: str = GROW) -> float:
     """The share of reallocs that copy their block."""
     before = source.snapshot()
-    process.do(GROW)
+    process.do(work)
     counts = source.snapshot().delta(before).scalars
     return counts["realloc_moves"] / (counts["realloc_moves"] + counts["realloc_stays"])
 
@@ -83,6 +83,25 @@ def test_blocks_that_grow_by_realloc_learn_to_have_room_and_are_copied_less() ->
             value = knob(source, "realloc_slack").value
             stays = stays + 1 if isinstance(value, float) and value > 0 else 0
         assert copied(process, source) < 0.8 * plain
+
+
+#: In steps that no class of a quarter more takes in, up to where the lowest arm begins.
+CREEP = """
+for _ in range(100):
+    size, block = 30000, libc.malloc(30000)
+    while size < 65000:
+        size = size * 9 // 8
+        block = libc.realloc(block, size)
+    libc.free(block)
+"""
+
+
+def test_blocks_that_creep_up_keep_their_room_while_requests_are_dealt_to_the_arms() -> None:
+    with learning(HAKMEM_MODE="balanced") as (process, source):
+        plain = copied(process, source, CREEP)
+    with learning(HAKMEM_FREEZE_SEC="86400", HAKMEM_LEARN_SAMPLE="16") as (process, source):
+        run_until(process, source, CREEP, lambda counts: counts["learn_state"] == LEARN)
+        assert copied(process, source, CREEP * 10) <= plain
 
 
 def drains(process: Puppet, source: CountersSource) -> int:
