@@ -9,13 +9,8 @@ enum { SLOTS = 1024, LEAST_BYTES = 16, MOST_BYTES = 2048 };
 
 static const size_t aligns[] = {64, 64, 64, 64, 64, 32, 256, 4096};
 
-struct slot {
-    unsigned char *block;
-    size_t size;
-};
-
 static uint64_t steps = 6000000;
-static struct slot *tables[WORKLOAD_MAX_THREADS];
+static struct workload_slot *tables[WORKLOAD_MAX_THREADS];
 
 static unsigned char *allocate(size_t align, size_t size, unsigned tag)
 {
@@ -30,21 +25,17 @@ static unsigned char *allocate(size_t align, size_t size, unsigned tag)
 
 static uint64_t body(unsigned thread)
 {
-    struct slot *table = tables[thread];
+    struct workload_slot *table = tables[thread];
     struct workload_random random = workload_seed(thread);
     uint64_t checksum = 0;
     for (uint64_t step = 0; step < steps; step++) {
-        struct slot *slot = &table[workload_below(&random, SLOTS)];
-        if (slot->block)
-            checksum += workload_release(slot->block, slot->size);
+        struct workload_slot *slot = &table[workload_below(&random, SLOTS)];
+        checksum += workload_empty(slot);
         size_t align = aligns[workload_below(&random, WORKLOAD_COUNT(aligns))];
         slot->size = workload_between(&random, LEAST_BYTES, MOST_BYTES);
         slot->block = allocate(align, slot->size, (unsigned)step);
     }
-    for (int i = 0; i < SLOTS; i++)
-        if (table[i].block)
-            checksum += workload_release(table[i].block, table[i].size);
-    return checksum;
+    return checksum + workload_empty_all(table, SLOTS);
 }
 
 int main(int argc, char **argv)
@@ -59,6 +50,6 @@ int main(int argc, char **argv)
                          .most_threads = WORKLOAD_MAX_THREADS};
     workload_parse(&w, argc, argv);
     for (uint64_t i = 0; i < w.threads; i++)
-        tables[i] = workload_map(SLOTS * sizeof(struct slot));
+        tables[i] = workload_map(SLOTS * sizeof(struct workload_slot));
     return workload_report(&w, steps * w.threads, workload_run(body, (unsigned)w.threads));
 }

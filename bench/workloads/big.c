@@ -9,32 +9,23 @@
 enum { SLOTS = 16, DOUBLINGS = 8 };
 #define LEAST_BYTES ((size_t)64 << 10)
 
-struct slot {
-    unsigned char *block;
-    size_t size;
-};
-
 static uint64_t buffers = 1000;
-static struct slot *tables[WORKLOAD_MAX_THREADS];
+static struct workload_slot *tables[WORKLOAD_MAX_THREADS];
 
 static uint64_t body(unsigned thread)
 {
-    struct slot *table = tables[thread];
+    struct workload_slot *table = tables[thread];
     struct workload_random random = workload_seed(thread);
     uint64_t checksum = 0;
     for (uint64_t step = 0; step < buffers; step++) {
-        struct slot *slot = &table[workload_below(&random, SLOTS)];
-        if (slot->block)
-            checksum += workload_release(slot->block, slot->size);
+        struct workload_slot *slot = &table[workload_below(&random, SLOTS)];
+        checksum += workload_empty(slot);
         size_t least = LEAST_BYTES << workload_below(&random, DOUBLINGS);
         slot->size = workload_between(&random, least, 2 * least - 1);
         slot->block = workload_allocate(slot->size, (unsigned)step);
         workload_touch_pages(slot->block, slot->size, (unsigned)step);
     }
-    for (int i = 0; i < SLOTS; i++)
-        if (table[i].block)
-            checksum += workload_release(table[i].block, table[i].size);
-    return checksum;
+    return checksum + workload_empty_all(table, SLOTS);
 }
 
 int main(int argc, char **argv)
@@ -49,6 +40,6 @@ int main(int argc, char **argv)
                          .most_threads = WORKLOAD_MAX_THREADS};
     workload_parse(&w, argc, argv);
     for (uint64_t i = 0; i < w.threads; i++)
-        tables[i] = workload_map(SLOTS * sizeof(struct slot));
+        tables[i] = workload_map(SLOTS * sizeof(struct workload_slot));
     return workload_report(&w, buffers * w.threads, workload_run(body, (unsigned)w.threads));
 }

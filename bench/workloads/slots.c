@@ -14,11 +14,6 @@
 // | working_set | 262144 | 16..1040 | far more live memory (about 70 MB) than any cache holds |
 #include "workload.h"
 
-struct slot {
-    unsigned char *block;
-    size_t size;
-};
-
 static uint64_t slots, least, most, steps;
 
 static void use(uint64_t new_slots, uint64_t new_least, uint64_t new_most, uint64_t new_steps)
@@ -54,27 +49,23 @@ static void use_working_set(void)
     use(262144, 16, 1040, 4000000);
 }
 
-static struct slot *tables[WORKLOAD_MAX_THREADS];
+static struct workload_slot *tables[WORKLOAD_MAX_THREADS];
 
 static uint64_t body(unsigned thread)
 {
-    struct slot *table = tables[thread];
+    struct workload_slot *table = tables[thread];
     struct workload_random random = workload_seed(thread);
     uint64_t checksum = 0;
     for (uint64_t step = 0; step < steps; step++) {
-        struct slot *slot = &table[workload_below(&random, slots)];
+        struct workload_slot *slot = &table[workload_below(&random, slots)];
         if (slot->block) {
-            checksum += workload_release(slot->block, slot->size);
-            slot->block = NULL;
+            checksum += workload_empty(slot);
         } else {
             slot->size = workload_between(&random, least, most);
             slot->block = workload_allocate(slot->size, (unsigned)step);
         }
     }
-    for (uint64_t i = 0; i < slots; i++)
-        if (table[i].block)
-            checksum += workload_release(table[i].block, table[i].size);
-    return checksum;
+    return checksum + workload_empty_all(table, slots);
 }
 
 int main(int argc, char **argv)
@@ -100,6 +91,6 @@ int main(int argc, char **argv)
     if (least > most)
         workload_fail(2, "--least must not be above --most", NULL);
     for (uint64_t i = 0; i < w.threads; i++)
-        tables[i] = workload_map(slots * sizeof(struct slot));
+        tables[i] = workload_map(slots * sizeof(struct workload_slot));
     return workload_report(&w, steps * w.threads, workload_run(body, (unsigned)w.threads));
 }

@@ -220,6 +220,28 @@ static inline uint64_t workload_release(unsigned char *block, size_t size)
     return sum;
 }
 
+// A place of a table that holds a block, or none.
+struct workload_slot {
+    unsigned char *block;
+    size_t size;
+};
+
+// Gives up the slot's block, if there is one.
+static inline uint64_t workload_empty(struct workload_slot *slot)
+{
+    uint64_t sum = slot->block ? workload_release(slot->block, slot->size) : 0;
+    slot->block = NULL;
+    return sum;
+}
+
+static inline uint64_t workload_empty_all(struct workload_slot *table, size_t count)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += workload_empty(&table[i]);
+    return sum;
+}
+
 // ---- running ----------------------------------------------------------------------------------
 
 static inline double workload_now(void)

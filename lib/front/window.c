@@ -172,22 +172,14 @@ struct hak_dyn1_choice hak_window_choose_dyn1(void)
 
 /* ---- caps --------------------------------------------------------------------------- */
 
-static struct hak_cap_config live_mid(const struct hak_cap_config *config)
+/* With the knobs as they are now; the budget is in MiB. */
+static struct hak_cap_config live(const struct hak_cap_config *config, double target_hit,
+                                  int64_t step, int64_t budget_mib)
 {
     struct hak_cap_config out = *config;
-    out.target_hit_rate = hak_knob_float(target_hit_mid);
-    out.step = (uint32_t)hak_knob(cap_step_mid);
-    out.budget_bytes = (uint64_t)hak_knob(budget_mid) << 20;
-    out.min_samples = (uint64_t)hak_knob(learn_min_samples);
-    return out;
-}
-
-static struct hak_cap_config live_large(const struct hak_cap_config *config)
-{
-    struct hak_cap_config out = *config;
-    out.target_hit_rate = hak_knob_float(target_hit_large);
-    out.step = (uint32_t)hak_knob(cap_step_large);
-    out.budget_bytes = (uint64_t)hak_knob(budget_large) << 20;
+    out.target_hit_rate = target_hit;
+    out.step = (uint32_t)step;
+    out.budget_bytes = (uint64_t)budget_mib << 20;
     out.min_samples = (uint64_t)hak_knob(learn_min_samples);
     return out;
 }
@@ -239,7 +231,10 @@ static unsigned pooled_end(void)
 
 uint32_t hak_window_move_caps(const struct hak_learner_config *config)
 {
-    struct hak_cap_config mid = live_mid(&config->mid), large = live_large(&config->large);
+    struct hak_cap_config mid = live(&config->mid, hak_knob_float(target_hit_mid),
+                                     hak_knob(cap_step_mid), hak_knob(budget_mid));
+    struct hak_cap_config large = live(&config->large, hak_knob_float(target_hit_large),
+                                       hak_knob(cap_step_large), hak_knob(budget_large));
     uint32_t moved = move_range(&mid, hak_classes.tiny_count, hak_classes.mid_count,
                                 hak_knob_is_pinned(cap_mid)) +
                      move_range(&large, hak_classes.mid_count, pooled_end(),
