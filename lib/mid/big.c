@@ -15,6 +15,7 @@ struct big_block {
     uintptr_t site;    /* return address of the call that asked for it */
     size_t slack;      /* of `bytes`, only there to end on a huge page */
     int is_part;       /* of a mapping that was cut */
+    int of_zone;       /* cut from the zone; a mapping may by chance lie among its addresses */
 };
 
 int (*hak_big_lets_go)(uintptr_t site);
@@ -62,7 +63,7 @@ static struct big_block *insert(uintptr_t address, size_t bytes, uintptr_t site)
     size_t i = home_of(address);
     while (table.entries[i].address != 0)
         i = (i + 1) & (table.capacity - 1);
-    table.entries[i] = (struct big_block){address, bytes, site, 0, 0};
+    table.entries[i] = (struct big_block){.address = address, .bytes = bytes, .site = site};
     table.count++;
     return &table.entries[i];
 }
@@ -109,9 +110,9 @@ static int make_room(void)
 /* Big blocks are then cut from the zone, where Mid and Large live: from their chunks up to
  * a chunk's size, so that the OS is asked for a chunk at a time; above, as ranges. Their
  * memory goes back there at once, and is kept or purged with theirs. */
-static int is_of_zone(const void *block)
+static int comes_from_zone(size_t align)
 {
-    return hak_unit_of(block) < hak_zone.units;
+    return !hak_knob(large_mmap) && align <= HAK_ZONE_ALIGN_BYTES;
 }
 
 /* Ranges are powers of two, which the zone keeps for the next taker; pages cost nothing
@@ -273,7 +274,7 @@ static void settle_for_growth(void)
 
 static struct hak_big_range serve(size_t bytes, size_t align, uintptr_t site, int *zeroed)
 {
-    if (hak_knob(large_mmap) || align > HAK_ZONE_ALIGN_BYTES)
+    if (!comes_from_zone(align))
         return find_or_map(bytes, align, site, zeroed);
     char *block = take_from_zone(&bytes, align, zeroed);
     return (struct hak_big_range){block, bytes, 0};
@@ -293,6 +294,7 @@ void *hak_big_alloc(size_t bytes, size_t align, uintptr_t site, int *zeroed)
     if (block.address != NULL) {
         struct big_block *entry = insert((uintptr_t)block.address, block.bytes, site);
         entry->is_part = block.is_part;
+        entry->of_zone = comes_from_zone(align);
         entry->slack = block.bytes > rounded ? block.bytes - rounded : 0;
         table.slack_bytes += entry->slack;
         count_live((int64_t)block.bytes, 1);
@@ -353,9 +355,10 @@ int hak_big_free(void *block)
         bytes = entry->bytes;
         uintptr_t site = entry->site;
         struct hak_big_range range = {block, bytes, entry->is_part};
+        int of_zone = entry->of_zone;
         remove_entry(entry);
         count_live(-(int64_t)bytes, -1);
-        if (is_of_zone(block))
+        if (of_zone)
             give_to_zone(block, bytes);
         else
             keep_or_batch(&range, site);
@@ -392,7 +395,7 @@ void *hak_big_resize(void *block, size_t bytes)
     size_t into = 0;
     hak_lock_take(&table.lock);
     struct big_block *entry = find((uintptr_t)block);
-    if (entry != NULL && !is_of_zone(block)) {
+    if (entry != NULL && !entry->of_zone) {
         old = entry->bytes;
         slack = slack_of(entry, rounded);
         into = grow_into_kept(entry, rounded, slack);

@@ -90,12 +90,12 @@ void hak_remote_push(size_t unit, void *head, void *tail, unsigned count)
         announce(slab, unit);
 }
 
-/* Behind the free list's own blocks, so that these stay first. No further than there are
+/* Behind what others have linked before. No further than there are
  * blocks: one that was freed twice makes the list a ring. */
 static void append(struct hak_slab *slab, void *list)
 {
-    void **link = &slab->free;
-    unsigned left = slab->free_count;
+    void **link = &slab->linked;
+    unsigned left = slab->linked_count;
     for (; left != 0 && *link != NULL && hak_likely(hak_slab_holds(slab, *link)); left--)
         link = *link;
     *link = list;
@@ -112,8 +112,7 @@ unsigned hak_remote_take(struct hak_slab *slab)
         return 0;
     }
     append(slab, address_of(word));
-    slab->unlooked = 1;
-    slab->free_count = (uint16_t)(slab->free_count + count);
+    slab->linked_count = (uint16_t)(slab->linked_count + count);
     slab->used = (uint16_t)(slab->used - count);
     return count;
 }

@@ -7,6 +7,7 @@
 #include "core/probe.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "slab/home.h"
 
 static size_t bytes_of(const struct hak_superslab *superslab)
 {
@@ -35,6 +36,7 @@ static void count_returned(const struct hak_superslab *superslab)
 
 static size_t mapped_now; /* of SuperSlabs that were never given back */
 
+/* Before the first of its pages is touched. */
 static void advise(const struct hak_superslab *superslab, size_t bytes)
 {
     int64_t policy = hak_knob(thp);
@@ -51,9 +53,16 @@ struct hak_superslab *hak_superslab_map(unsigned lg)
     size_t unit = hak_zone_take(slots, slots);
     if (unit == HAK_NO_UNIT)
         return NULL;
+    char *home = hak_home_map(slots);
+    if (home == NULL) {
+        hak_zone_give(unit, slots);
+        errno = ENOMEM;
+        return NULL;
+    }
     struct hak_superslab *superslab = hak_superslab_at(unit);
     advise(superslab, slots << HAK_UNIT_LG);
     superslab->magic = HAK_SUPERSLAB_MAGIC;
+    superslab->home = home;
     superslab->unit = (uint32_t)unit;
     superslab->slots = (uint32_t)slots;
     for (unsigned i = 0; i < slots; i++)
@@ -70,6 +79,7 @@ void hak_superslab_unmap(struct hak_superslab *superslab)
         hak_store_relaxed(&hak_zone.state[unit + i], 0);
     }
     count_returned(superslab);
+    hak_home_unmap(superslab->home, slots);
     hak_add_relaxed(&mapped_now, -(slots << HAK_UNIT_LG));
     hak_zone_give(unit, slots);
 }
@@ -157,7 +167,6 @@ void hak_superslab_leave(struct hak_superslab *superslab)
 
 void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner)
 {
-    hak_store_relaxed(&slab->owner, owner);
     hak_store_relaxed(&hak_zone.map[hak_slab_unit(slab)], hak_unit_word(owner, slab->class));
 }
 
@@ -173,75 +182,63 @@ struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint
 {
     struct hak_slab *slab = &hak_superslab_at(unit - index)->slab[index];
     size_t header = index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
+    hak_home_clear(slab);
     slab->warm = (uint8_t)hak_max(slab->warm, pages_cut(slab, header));
-    slab->free = NULL;
+    slab->linked = NULL;
     slab->next = slab->prev = NULL;
-    slab->used = slab->free_count = slab->carved = 0;
+    slab->used = slab->linked_count = slab->carved = 0;
     slab->capacity = (uint16_t)((HAK_UNIT_BYTES - header) / hak_classes.size[class]);
     slab->class = (uint8_t)class;
     slab->index = (uint8_t)index;
-    slab->full = slab->unlooked = 0;
+    slab->full = 0;
     hak_slab_set_owner(slab, owner);
     return slab;
 }
 
-static void forget_free_list(struct hak_slab *slab)
+static void forget_linked(struct hak_slab *slab)
 {
-    slab->free = NULL;
-    slab->free_count = 0;
-    slab->unlooked = 0;
+    slab->linked = NULL;
+    slab->linked_count = 0;
 }
 
 /* A link that leaves the slab was overwritten by the program: what it leads to is given
  * up, not followed. */
-static void drop_free_list(struct hak_slab *slab, const void *block, const void *got)
+static void drop_linked(struct hak_slab *slab, const void *block, const void *got)
 {
     hak_integrity(HAK_INTEGRITY_FREE_LINK, block, (uintptr_t)got, slab->class);
-    forget_free_list(slab);
-}
-
-/* The whole list at once. */
-static unsigned take_whole(struct hak_slab *slab, void **list)
-{
-    unsigned count = slab->free_count, seen = 1;
-    void *block = *list = slab->free, *next;
-    if (!slab->unlooked)
-        for (; (next = *(void **)block) != NULL; block = next, seen++)
-            if (hak_unlikely(seen == count || !hak_slab_holds(slab, next))) {
-                drop_free_list(slab, block, next);
-                *(void **)block = NULL;
-                return seen;
-            }
-    forget_free_list(slab);
-    return count;
+    forget_linked(slab);
 }
 
 /* A list up to this many times as long as wanted is taken whole rather than walked. */
 #define WHOLE_FACTOR 2
 
-static unsigned take_free(struct hak_slab *slab, unsigned want, void **list)
+static unsigned take_linked(struct hak_slab *slab, unsigned want, void **list)
 {
-    void *first = slab->free, *last = first;
+    void *first = slab->linked, *last = first;
     unsigned count = 1;
     if (hak_unlikely(!hak_slab_holds(slab, first))) {
-        drop_free_list(slab, slab, first);
+        drop_linked(slab, slab, first);
         return 0;
     }
-    if (*list == NULL && slab->free_count <= want * WHOLE_FACTOR)
-        return take_whole(slab, list);
+    if (*list == NULL && slab->linked_count <= want * WHOLE_FACTOR) {
+        count = slab->linked_count;
+        *list = first;
+        forget_linked(slab);
+        return count;
+    }
     for (void *next; count < want && (next = *(void **)last) != NULL; count++) {
         if (hak_unlikely(!hak_slab_holds(slab, next))) {
-            drop_free_list(slab, last, next);
+            drop_linked(slab, last, next);
             *(void **)last = NULL;
             break;
         }
         last = next;
     }
-    if (slab->free != NULL) {
-        slab->free = *(void **)last;
-        slab->free_count = (uint16_t)(slab->free_count - count);
-        if (slab->free == NULL) /* a block freed twice was counted twice */
-            forget_free_list(slab);
+    if (slab->linked != NULL) {
+        slab->linked = *(void **)last;
+        slab->linked_count = (uint16_t)(slab->linked_count - count);
+        if (slab->linked == NULL) /* a block freed twice was counted twice */
+            forget_linked(slab);
     }
     *(void **)last = *list;
     *list = first;
@@ -269,8 +266,10 @@ static unsigned carve(struct hak_slab *slab, unsigned want, void **list)
 unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list)
 {
     unsigned got = 0;
-    if (slab->free != NULL)
-        got = take_free(slab, want, list);
+    if (slab->home != 0)
+        got = hak_home_take(slab, want, list);
+    else if (slab->linked != NULL)
+        got = take_linked(slab, want, list);
     if (got == 0 && slab->carved < slab->capacity)
         got = carve(slab, want, list);
     slab->used = (uint16_t)(slab->used + got);

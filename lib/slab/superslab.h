@@ -19,20 +19,20 @@
 #define HAK_SUPERSLAB_SLABS 32 /* of the largest, 2 MiB */
 
 struct hak_slab {
-    void *free;                   /* blocks that came home, linked through their first word */
+    void *linked;                 /* blocks that others freed, linked through their first word */
     uintptr_t remote;             /* any thread, by CAS: blocks freed by others; bit 0 says that
                                    * the slab waits in its owner's remote queue */
     struct hak_slab *next, *prev; /* in the owner's list of its class, partial or full */
     struct hak_slab *queue_next;  /* in a remote queue */
-    uint32_t owner;               /* tag, HAK_TAG_NOBODY while published or EMPTY */
     uint16_t used;                /* blocks in a front, with the program or on `remote` */
-    uint16_t free_count;          /* blocks on `free` */
+    uint16_t linked_count;        /* blocks on `linked` */
+    uint16_t home;                /* blocks that came home otherwise: slab/home */
+    uint16_t home_from;           /* no bit is set in words of them below this one */
     uint16_t carved;              /* blocks cut from the start of the slab so far */
     uint16_t capacity;            /* blocks that fit */
     uint8_t class;
     uint8_t index; /* in its SuperSlab */
-    uint8_t full : 1;     /* in the owner's full list */
-    uint8_t unlooked : 1; /* others have linked blocks on `free`: see hak_slab_take() */
+    uint8_t full;  /* in the owner's full list */
     uint8_t warm;  /* pages of the unit, from its start, that have been cut before; none after
                     * a purge, which clears `carved` too */
 };
@@ -42,11 +42,10 @@ struct hak_superslab {
     uint32_t unit;         /* first one */
     uint32_t slots;        /* units it has */
     uint32_t claimed;      /* any thread, by CAS: slots taken from UNUSED, in order */
-    uint32_t open_next;    /* next SuperSlab with UNUSED slots, under the pool's lock */
-    uint64_t classes_seen; /* any thread, by atomic or: classes it is registered for */
     uint32_t use;          /* any thread, by CAS: slots that are not UNUSED, or its flags */
-    uint32_t unused;
-    uint64_t reserved[26];
+    uint64_t classes_seen; /* any thread, by atomic or: classes it is registered for */
+    char *home;            /* bits of its slabs: slab/home */
+    uint64_t reserved[27];
     struct hak_slab slab[HAK_SUPERSLAB_SLABS];
 };
 
@@ -108,8 +107,9 @@ HAK_INLINE size_t hak_slab_unit(const struct hak_slab *slab)
 
 HAK_INLINE char *hak_slab_blocks(const struct hak_slab *slab)
 {
+    const struct hak_superslab *superslab = hak_superslab_of(slab);
     size_t header_bytes = slab->index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
-    return hak_unit_address(hak_slab_unit(slab)) + header_bytes;
+    return hak_unit_address(superslab->unit + slab->index) + header_bytes;
 }
 
 /* ---- what one can do with them ------------------------------------------- */
@@ -134,14 +134,18 @@ void hak_superslab_fork_done(int in_child);
 
 /* Makes a claimed slot the caller's slab of this class, without blocks carved. */
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner);
+/* The owner is a tag, HAK_TAG_NOBODY while the slab is published or EMPTY. */
 void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner);
+HAK_INLINE uint32_t hak_slab_owner(const struct hak_slab *slab)
+{
+    return hak_load_relaxed(&hak_zone.map[hak_slab_unit(slab)]) >> HAK_TAG_SHIFT;
+}
 
-/* Takes up to `want` blocks: first from the free list, then by cutting fresh ones, up to
- * the end of a page unless it is warm, so that memory is touched as it is needed. Prepends
- * them to *list and returns their number; into an empty *list it moves a free list of up to
- * twice as many whole. A link that does not lead to a block ends the list there. Only what
- * others have linked is moved without a look: each of its blocks lies in another
- * processor's cache, one behind the other. Owner only. */
+/* Takes up to `want` blocks: those that are home, or those that others have linked, or by cutting
+ * fresh ones, up to the end of a page unless it is warm, so that memory is touched as it is
+ * needed. Prepends them to *list and returns their number; into an empty *list it moves up to
+ * twice as many linked ones whole, without a look: each lies in another processor's cache, one
+ * behind the other. A link that does not lead to a block ends the list there. Owner only. */
 unsigned hak_slab_take(struct hak_slab *slab, unsigned want, void **list);
 
 /* Is `block` a block of this slab? (Owner; used where links are followed.) */
@@ -172,16 +176,18 @@ HAK_INLINE int hak_shape_spans(const struct hak_slab_shape *shape, const void *a
     return (uintptr_t)address - shape->blocks < shape->bytes;
 }
 
-/* And does a block begin there? */
-HAK_INLINE int hak_shape_holds(const struct hak_slab_shape *shape, const void *block)
+/* And does a block begin there? *index is its number. */
+HAK_INLINE int hak_shape_index(const struct hak_slab_shape *shape, const void *block,
+                               uint32_t *index)
 {
     uint32_t offset = (uint32_t)((uintptr_t)block - shape->blocks);
-    return (uint32_t)(((uint64_t)offset * shape->inverse) >> 32) * shape->size == offset;
+    *index = (uint32_t)(((uint64_t)offset * shape->inverse) >> 32);
+    return *index * shape->size == offset;
 }
 
 HAK_INLINE int hak_slab_has_room(const struct hak_slab *slab)
 {
-    return slab->free_count != 0 || slab->carved < slab->capacity;
+    return (slab->home | slab->linked_count) != 0 || slab->carved < slab->capacity;
 }
 
 /* Counts and reports a broken invariant. */

@@ -3,6 +3,7 @@
 #include "core/codes.h"
 #include "core/config.h"
 #include "core/probe.h"
+#include "slab/home.h"
 #include "slab/legacy.h"
 #include "slab/remote.h"
 #include "slab/shared_pool.h"
@@ -68,7 +69,7 @@ static void remove_slab(struct hak_tiny_bin *bin, struct hak_slab *slab)
 
 /* ---- blocks coming home ---------------------------------------------------- */
 
-/* What others have freed goes to the slab's free list. */
+/* What others have freed goes to the slab. */
 static void take_remote(struct hak_heap *heap, struct hak_slab *slab)
 {
     unsigned count = hak_remote_take(slab);
@@ -119,7 +120,7 @@ static void publish_last(struct hak_heap *heap, struct hak_tiny_bin *bin)
     hak_pool_publish(slab, heap->block);
 }
 
-/* Blocks have just been put on slab->free. */
+/* Blocks have just come home to the slab. */
 static void came_home(struct hak_heap *heap, struct hak_slab *slab)
 {
     struct hak_tiny_bin *bin = &heap->bins[slab->class];
@@ -129,52 +130,6 @@ static void came_home(struct hak_heap *heap, struct hak_slab *slab)
     }
     if (!release_if_empty(heap, bin, slab) && bin->partial_count > KEPT_PARTIAL)
         publish_last(heap, bin);
-}
-
-/* The run of blocks at the head of the list that lie in this slab, at most `most` of them,
- * goes to its free list. Returns their number; 0 and an empty list after a bad link. */
-static unsigned take_run(struct hak_slab *slab, size_t unit, unsigned most, void **list)
-{
-    const struct hak_slab_shape shape = hak_slab_shape(slab);
-    void *block = *list, *free = slab->free;
-    unsigned count = 0;
-    while (count < most && hak_shape_spans(&shape, block)) {
-        void *next = *(void **)block;
-        if (hak_unlikely(!hak_shape_holds(&shape, block) || count == slab->used))
-            break;
-        *(void **)block = free;
-        free = block;
-        block = next;
-        count++;
-    }
-    if (hak_unlikely(count < most && block != NULL && hak_unit_of(block) == unit)) {
-        hak_integrity(count == slab->used ? HAK_INTEGRITY_COUNT : HAK_INTEGRITY_FREE_LINK, block,
-                      count, slab->used);
-        *list = NULL;
-        return 0;
-    }
-    *list = block;
-    slab->free = free;
-    slab->free_count = (uint16_t)(slab->free_count + count);
-    slab->used = (uint16_t)(slab->used - count);
-    return count;
-}
-
-/* A block freed twice makes a list a ring. Taking it in turns its links round, so that it
- * ends before its count, in the slab that holds the block: that slab's free list is the
- * ring now, and is given up before it hands a block out twice. */
-static void give_up_ring(struct hak_slab *slab, int is_reported)
-{
-    const void *block = slab->free;
-    unsigned left = slab->free_count;
-    for (; left != 0 && block != NULL && hak_slab_holds(slab, block); left--)
-        block = *(void *const *)block;
-    if (left == 0 && block == NULL)
-        return;
-    if (!is_reported)
-        hak_integrity(HAK_INTEGRITY_COUNT, slab, left, slab->free_count);
-    slab->free = NULL;
-    slab->free_count = 0;
 }
 
 /* A slab may have been published while blocks of it lay in the front. */
@@ -200,10 +155,7 @@ static void *drain(struct hak_heap *heap, unsigned class, void *list, unsigned c
         uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
         if (hak_likely(word == hak_unit_word(heap->tag, class))) {
             struct hak_slab *slab = hak_slab_of_unit(unit);
-            unsigned taken = take_run(slab, unit, count, &list);
-            count -= taken;
-            if (hak_unlikely(list == NULL && count != 0 && count < HAK_WHOLE_LIST))
-                give_up_ring(slab, taken == 0);
+            count -= hak_home_put(slab, unit, count, &list);
             came_home(heap, slab);
         } else if (is_published(word, class)) {
             send_home(heap, unit, class, &list);
@@ -232,7 +184,7 @@ static int drain_remote(struct hak_heap *heap, unsigned class)
     if (!hak_remote_waiting(heap->tag))
         return 0;
     while ((slab = hak_remote_next(heap->tag)) != NULL) {
-        if (slab->free == NULL) /* else when it runs out, or all blocks are home */
+        if (slab->linked == NULL) /* else when it runs out, or all blocks are home */
             take_remote(heap, slab);
         helped |= slab->class == class;
         came_home(heap, slab);
@@ -248,7 +200,7 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
     struct hak_tiny_bin *bin = &heap->bins[class];
     struct hak_slab *slab;
     while ((slab = bin->partial) != NULL) {
-        if (slab->free == NULL)
+        if (slab->linked == NULL)
             take_remote(heap, slab);
         unsigned got = hak_slab_take(slab, want, list);
         if (!hak_slab_has_room(slab))

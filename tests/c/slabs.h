@@ -6,6 +6,7 @@
 #define HAK_TESTS_SLABS_H
 
 #include "hak.h"
+#include "slab/home.h"
 #include "slab/remote.h"
 #include "slab/shared_pool.h"
 
@@ -28,10 +29,8 @@ __attribute__((unused)) static unsigned take_blocks(struct hak_slab *slab, unsig
 
 /* The owner takes one of its blocks back, as a drain would. */
 __attribute__((unused)) static void put_block(struct hak_slab *slab, void *block) {
-    *(void **)block = slab->free;
-    slab->free = block;
-    slab->free_count++;
-    slab->used--;
+    *(void **)block = NULL;
+    CHECK_EQ(hak_home_put(slab, hak_slab_unit(slab), 1, &block), 1);
 }
 
 /* Somebody else frees blocks of one slab as one chain. */

@@ -6,6 +6,7 @@
 
 #include "hak.h"
 #include "mid/bigcache.h"
+#include "mid/span.h"
 
 enum { SITE_A = 0x1000, SITE_B = 0x2000 };
 
@@ -336,6 +337,33 @@ static void a_refused_mapping_is_enomem_and_the_next_one_works(void) {
     hak_big_free(block);
 }
 
+/* The kernel may place a mapping among the addresses of the zone, which is far larger than what it
+ * uses: a block there is not the zone's, though it may begin where one of its spans could. */
+static uintptr_t wanted_place;
+
+static void *map_at_wanted_place(void *hint, size_t bytes) {
+    return real_os.map(hint != NULL ? hint : (void *)wanted_place, bytes);
+}
+
+static void a_mapping_among_the_zones_addresses_is_not_taken_for_a_span(void) {
+    int zeroed;
+    size_t units = 40;
+    arm_faults(0, 1, 0);
+    size_t held = hak_span_take(units, &zeroed);
+    wanted_place = hak_zone.base + ((hak_zone.units / 2) << HAK_UNIT_LG);
+    hak_os.map = map_at_wanted_place;
+    hak_big_reclaim(); /* nothing is kept that would serve */
+    char *block = alloc(units * HAK_UNIT_BYTES);
+    hak_os.map = faulty_map;
+    if (!CHECK((uintptr_t)block == wanted_place))
+        return;
+    CHECK_EQ(hak_big_free(block), 0);
+    for (int i = 0; i < 64; i++) {
+        size_t unit = hak_span_take(1, &zeroed);
+        CHECK(unit < held || unit >= held + units);
+    }
+}
+
 int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     RUN(a_block_can_be_used_whole_and_knows_its_size);
@@ -358,5 +386,6 @@ int main(int argc, char **argv) {
     RUN(what_is_kept_never_exceeds_what_was_once_in_use);
     RUN(what_is_kept_gives_way_to_what_grows);
     RUN(a_refused_mapping_is_enomem_and_the_next_one_works);
+    RUN(a_mapping_among_the_zones_addresses_is_not_taken_for_a_span);
     return check_report();
 }

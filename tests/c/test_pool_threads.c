@@ -50,8 +50,8 @@ static void get_slab(struct player *p) {
     struct hak_slab *slab = hak_pool_adopt(class, p->tag, &p->counts);
     if (slab == NULL)
         slab = hak_pool_acquire(class, p->tag, &p->counts, &outcome);
-    expect(slab != NULL && slab->owner == p->tag && slab->class == class);
-    expect(slab->used + slab->free_count == slab->carved);
+    expect(slab != NULL && hak_slab_owner(slab) == p->tag && slab->class == class);
+    expect(slab->used + slab->home + slab->linked_count == slab->carved);
     p->owned[p->count++] = slab;
 }
 
@@ -59,7 +59,7 @@ static void drop_slab(struct player *p, unsigned i) {
     struct hak_slab *slab = p->owned[i];
     p->owned[i] = p->owned[--p->count];
     hak_remote_take(slab);
-    expect(slab->owner == p->tag);
+    expect(hak_slab_owner(slab) == p->tag);
     if (slab->used == 0 && !hak_remote_is_queued(slab))
         hak_pool_release(slab, &p->counts);
     else
@@ -68,7 +68,7 @@ static void drop_slab(struct player *p, unsigned i) {
 
 static void take_in_remote(struct player *p) {
     for (struct hak_slab *slab; (slab = hak_remote_next(p->tag)) != NULL;) {
-        expect(slab->owner == p->tag);
+        expect(hak_slab_owner(slab) == p->tag);
         hak_remote_take(slab);
     }
 }

@@ -60,7 +60,7 @@ static void with_nothing_in_the_pool_a_superslab_is_mapped(void) {
     CHECK_EQ(stage_of_acquire(2), HAK_STAGE_NEW_SUPERSLAB);
     CHECK_EQ(COUNT(superslab_maps), maps + 1);
     CHECK_EQ(last->index, 0);
-    CHECK_EQ(last->owner, ALICE);
+    CHECK_EQ(hak_slab_owner(last), ALICE);
     CHECK_EQ(last->class, 2);
     CHECK_EQ(last->used, 0);
 }
@@ -84,11 +84,11 @@ static void a_released_slab_is_served_by_the_list_of_its_class(void) {
     struct hak_slab *slab = acquire(3);
     release(slab);
     CHECK_EQ(hak_slot_state(state_of(slab)), HAK_SLOT_EMPTY);
-    CHECK_EQ(slab->owner, HAK_TAG_NOBODY);
+    CHECK_EQ(hak_slab_owner(slab), HAK_TAG_NOBODY);
     CHECK_EQ(stage_of_acquire(3), HAK_STAGE_EMPTY_LIST);
     CHECK(last == slab);
     CHECK_EQ(hak_slot_state(state_of(slab)), HAK_SLOT_ACTIVE);
-    CHECK_EQ(slab->owner, ALICE);
+    CHECK_EQ(hak_slab_owner(slab), ALICE);
     CHECK_EQ(slab->carved, 0);
 }
 
