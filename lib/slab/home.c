@@ -73,7 +73,8 @@ void hak_home_unmap(char *home, size_t slots)
 /* ---- free blocks --------------------------------------------------------------------- */
 
 /* What ends the list, being in the slab: nothing behind it can be trusted. */
-static HAK_COLD void give_up(const struct hak_slab *slab, const void *block, unsigned count, int once)
+static HAK_COLD void give_up(const struct hak_slab *slab, const void *block, unsigned count,
+                             int once)
 {
     unsigned kind = once && count != slab->used ? HAK_INTEGRITY_FREE_LINK : HAK_INTEGRITY_COUNT;
     hak_integrity(kind, block, count, slab->used);
