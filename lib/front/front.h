@@ -25,7 +25,7 @@ struct hak_front {
     uint32_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops, modulo 2^32 */
     uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
     uint32_t runs;         /* mapped for the thread, about */
-    uint16_t seen_pops[HAK_CLASS_CAPACITY]; /* of Mid, at the last look; modulo 2^16 */
+    uint16_t seen_pops[HAK_CLASS_CAPACITY]; /* at the last look for idle lists; modulo 2^16 */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
 };
 
