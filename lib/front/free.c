@@ -43,7 +43,9 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
 {
     uint32_t tag = word >> HAK_TAG_SHIFT;
     unsigned class = word & HAK_CLASS_MASK;
-    if (tag == HAK_TAG_DIRECT && (uintptr_t)block % HAK_UNIT_BYTES != 0) {
+    int is_span = tag == HAK_TAG_DIRECT ||
+                  (tag == HAK_TAG_SAMPLED && class >= hak_classes.tiny_count);
+    if (is_span && (uintptr_t)block % HAK_UNIT_BYTES != 0) {
         free_foreign(block); /* inside a block */
     } else if (tag == HAK_TAG_DIRECT) {
         hak_front_count_direct_free(class);
