@@ -90,8 +90,8 @@ void hak_remote_push(size_t unit, void *head, void *tail, unsigned count)
         announce(slab, unit);
 }
 
-/* Behind what others have linked before. No further than there are
- * blocks: one that was freed twice makes the list a ring. */
+/* Behind what others have linked before. No further than there are blocks: one that was freed
+ * twice makes the list a ring. */
 static void append(struct hak_slab *slab, void *list)
 {
     void **link = &slab->linked;

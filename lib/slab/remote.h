@@ -27,8 +27,8 @@ HAK_INLINE unsigned hak_remote_count(const struct hak_slab *slab)
     return (unsigned)(hak_load_relaxed(&slab->remote) >> HAK_REMOTE_COUNT_SHIFT);
 }
 
-/* Moves the slab's remote list to its free list. Owner only. Returns the blocks moved.
- * When the free list is empty this costs nothing: no block is touched. */
+/* Moves the slab's remote list to `linked`, behind what is there. Owner only. Returns the blocks
+ * moved. When nothing is there this costs nothing: no block is touched. */
 unsigned hak_remote_take(struct hak_slab *slab);
 
 HAK_INLINE int hak_remote_is_queued(const struct hak_slab *slab)

@@ -177,11 +177,11 @@ static struct hak_slab *stage_unused_slot(const struct request *request)
     struct hak_slab *slab = convert_empty(request);
     if (slab != NULL)
         return slab;
-    request->outcome->is_new = 1;
     slab = claim_purged(request);
     struct hak_superslab *open = hak_load_acquire(&hak_pool.open);
     if (slab == NULL && open != NULL)
         slab = claim_unused(request, open);
+    request->outcome->is_new = slab != NULL;
     return slab;
 }
 
@@ -230,6 +230,7 @@ static struct hak_slab *stage_new_superslab(const struct request *request)
     while (error == 0 && slab == NULL);
     if (error != 0)
         outcome->reason = error == -ENOSPC ? HAK_FAIL_REGISTRY_FULL : HAK_FAIL_MAP_FAIL;
+    outcome->is_new = slab != NULL;
     return slab;
 }
 

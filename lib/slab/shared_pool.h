@@ -18,7 +18,7 @@ struct hak_pool_outcome {
     uint32_t stage;  /* STAGE code */
     uint32_t reason; /* FAIL code; 0 after a success */
     uint32_t active, cap;
-    uint32_t is_new; /* its memory was in no use before: there was no EMPTY one */
+    uint32_t is_new; /* the slab's memory was in no use before: there was no EMPTY one */
 };
 
 /* A slab of `class` for `owner`, or NULL; *outcome tells how or why. Counts go to `block`. */

@@ -99,6 +99,7 @@ static void an_empty_slab_of_another_class_serves_before_memory_is_mapped(void) 
     release(slab);
     CHECK_EQ(stage_of_acquire(9), HAK_STAGE_UNUSED_SLOT);
     CHECK(last == slab);
+    CHECK_EQ(outcome.is_new, 0);
     CHECK_EQ(slab->class, 9);
     CHECK_EQ(slab->capacity, (HAK_UNIT_BYTES - (slab->index ? 0 : 2048)) / hak_classes.size[9]);
     release(slab);
@@ -199,8 +200,10 @@ static void a_superslab_is_as_large_as_the_knob_says(void) {
         int64_t bytes = COUNT(mapped_bytes);
         CHECK_EQ(stage_of_acquire(7), HAK_STAGE_NEW_SUPERSLAB);
         CHECK_EQ(COUNT(mapped_bytes), bytes + (1 << lg));
+        CHECK_EQ(outcome.is_new, 1);
         for (int i = 1; i < 1 << (lg - 16); i++)
             CHECK_EQ(stage_of_acquire(7), HAK_STAGE_UNUSED_SLOT);
+        CHECK_EQ(outcome.is_new, 1);
         CHECK_EQ(stage_of_acquire(7), HAK_STAGE_NEW_SUPERSLAB);
     }
 }
@@ -218,6 +221,7 @@ static void at_the_soft_cap_no_superslab_is_mapped(void) {
     CHECK_EQ(outcome.reason, HAK_FAIL_SOFT_CAP);
     CHECK_EQ(outcome.active, active);
     CHECK_EQ(outcome.cap, active);
+    CHECK_EQ(outcome.is_new, 0);
     CHECK_EQ(COUNT(superslab_maps), maps);
     SET_KNOB_AT(tiny_cap, 12, active + 1);
     CHECK_EQ(stage_of_acquire(12), HAK_STAGE_NEW_SUPERSLAB);

@@ -1,6 +1,6 @@
 /* Frees a Tiny block twice. The thread's list becomes a ring, so that until it is given back two
- * owners could get the block. When it goes back (here: the thread ends) it ends before its count:
- * COUNT, and the slab's list is given up, not followed.
+ * owners could get the block. When it goes back (here: the thread ends) the block comes home for
+ * the second time: COUNT, and the list is given up, not followed.
  * Expect: exit 0, integrity_errors 1 */
 #include "misuse.h"
 

@@ -1,5 +1,5 @@
-/* Writes into a block after its free, when the thread has given it back to its slab: the link leads
- * out of the slab. Found where the slab's list is walked: FREE_LINK, the rest is dropped.
+/* Writes into a block after its free, while it is in the thread's list: the link leads out of the
+ * slab. Found when the list is given back (here: the thread ends): FREE_LINK, the rest is dropped.
  * Expect: exit 0, integrity_errors 1 */
 #include "misuse.h"
 

@@ -1,7 +1,6 @@
 /* Writes into blocks after their free, when the thread's full list has given them back to the slab,
  * then allocates them all again. A slab knows its free blocks by bits, and reads nothing that lies
- * in them: no harm is done. (overwritten_link.c is the same where links are walked. What other
- * threads have linked is not looked at either.)
+ * in them: no harm is done. (overwritten_link.c is the same before that.)
  * Expect: exit 0 */
 #include "misuse.h"
 

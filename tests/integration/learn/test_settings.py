@@ -24,14 +24,23 @@ for _ in range(30):
 blocks = [libc.malloc(9000) for _ in range(300)]
 """
 FREE_ALL = "for block in blocks: libc.free(block)\nblocks = []"
-GROW = """
+
+
+def growing(first: int, most: int, times: str) -> str:
+    """A block of `first` bytes that grows by realloc, again and again."""
+    return f"""
 for _ in range(100):
-    size, block = 20, libc.malloc(20)
-    while size < 30000:
-        size = size * 6 // 5
+    size, block = {first}, libc.malloc({first})
+    while size < {most}:
+        size = size * {times}
         block = libc.realloc(block, size)
     libc.free(block)
 """
+
+
+GROW = growing(20, 30000, "6 // 5")
+#: In steps that the room of a class does not take in, up to where the lowest arm begins.
+CREEP = growing(30000, 65000, "9 // 8")
 #: Tiny blocks in swings that are longer than a list of the start's capacity.
 SWING = """
 for _ in range(20):
@@ -83,17 +92,6 @@ def test_blocks_that_grow_by_realloc_learn_to_have_room_and_are_copied_less() ->
             value = knob(source, "realloc_slack").value
             stays = stays + 1 if isinstance(value, float) and value > 0 else 0
         assert copied(process, source) < 0.8 * plain
-
-
-#: In steps that no class of a quarter more takes in, up to where the lowest arm begins.
-CREEP = """
-for _ in range(100):
-    size, block = 30000, libc.malloc(30000)
-    while size < 65000:
-        size = size * 9 // 8
-        block = libc.realloc(block, size)
-    libc.free(block)
-"""
 
 
 def test_blocks_that_creep_up_keep_their_room_while_requests_are_dealt_to_the_arms() -> None:
