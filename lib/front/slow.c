@@ -22,6 +22,9 @@
 /* A look at the clock costs as much as a refill: one in so many is not felt. */
 #define SLOW_PATHS_A_TICK 64
 
+/* A class is idle when nothing was popped from it from one look to the next. */
+#define SLOW_PATHS_A_LOOK 16
+
 /* Steps until a nested call's countdown, which has run out, does so again. */
 #define LOOK_AGAIN 64
 
@@ -111,7 +114,7 @@ static void *fall_back(struct hak_front *front, unsigned class, struct hak_call 
 static void *without_front(struct hak_front *front, unsigned class, struct hak_call *call)
 {
     void *list = NULL;
-    if (hak_tiny_refill(front->heap, class, &list) == 0)
+    if (hak_tiny_refill(front->heap, class, 1, &list) == 0)
         return fall_back(front, class, call);
     void *block = list;
     hak_tiny_drain(front->heap, class, *(void **)block, HAK_WHOLE_LIST);
@@ -132,18 +135,43 @@ static void drain_idle_class(struct hak_front *front, unsigned class)
         hak_tiny_give_kept(front->heap, class);
 }
 
-/* When memory is touched that was not in use before: what is kept of classes from which
- * nothing was popped since the last time goes back. A program whose sizes change would keep
- * each size's blocks besides the next one's. */
-static void drain_idle(struct hak_front *front, unsigned wanted, unsigned first, unsigned end)
+static uint16_t pops_of(const struct hak_front *front, unsigned class)
 {
-    for (unsigned class = first; class < end; class++) {
-        uint16_t pops =
-            (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
-        if (pops == front->seen_pops[class] && class != wanted)
+    return (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
+}
+
+/* Was nothing popped since the last look? This is one, too. */
+static int was_idle(struct hak_front *front, unsigned class)
+{
+    uint16_t seen = front->seen_pops[class];
+    front->seen_pops[class] = pops_of(front, class);
+    return seen == front->seen_pops[class];
+}
+
+static void look_at_tiny(struct hak_front *front)
+{
+    uint64_t idle = 0;
+    for (unsigned class = 0; front->block != NULL && class < hak_classes.tiny_count; class++)
+        idle |= (uint64_t)was_idle(front, class) << class;
+    front->idle = idle;
+}
+
+/* Before memory is touched that was not in use before, what is kept of idle classes goes back. A
+ * program whose sizes change would keep each size's blocks besides the next one's. */
+static void drain_idle_tiny(struct hak_front *front)
+{
+    for (uint64_t left = front->idle; left != 0; left &= left - 1) {
+        unsigned class = (unsigned)__builtin_ctzll(left);
+        if (front->seen_pops[class] == pops_of(front, class))
             drain_idle_class(front, class);
-        front->seen_pops[class] = pops;
     }
+}
+
+static void drain_idle_mid(struct hak_front *front, unsigned wanted)
+{
+    for (unsigned class = hak_classes.tiny_count; class < hak_classes.count; class++)
+        if (was_idle(front, class) && class != wanted)
+            drain_idle_class(front, class);
 }
 
 static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call *call)
@@ -153,16 +181,17 @@ static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call
     if (front->own_word == HAK_NO_WORD)
         return without_front(front, class, call);
     void *list = NULL;
-    unsigned got = hak_tiny_refill(front->heap, class, &list);
+    unsigned got = hak_tiny_refill(front->heap, class, 0, &list);
+    if (hak_unlikely(got == 0)) {
+        drain_idle_tiny(front);
+        hak_tiny_visit_others(front->heap);
+        got = hak_tiny_refill(front->heap, class, 1, &list);
+    }
     if (got == 0)
         return fall_back(front, class, call);
     hak_nested_set_list(front, class, list);
     list_refilled(front, class, got);
     call->path = front->heap->path;
-    if (hak_unlikely(front->heap->outcome.is_new)) {
-        drain_idle(front, class, 0, hak_classes.tiny_count);
-        hak_tiny_visit_others(front->heap);
-    }
     return pop(front, class, call);
 }
 
@@ -199,7 +228,7 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
         .counts = counts_of(front),
     };
     if (is_time_to_drain(front, class))
-        drain_idle(front, class, hak_classes.tiny_count, hak_classes.count);
+        drain_idle_mid(front, class);
     if (!hkm_ace_alloc(&request, &answer))
         return alloc_big(call->align, call, zeroed);
     if (answer.block == NULL)
@@ -219,7 +248,10 @@ static void look_around(struct hak_front *front)
 {
     if (hak_unlikely(hak_control_waits()))
         hak_control_answer();
-    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
+    front->slow_paths++;
+    if (hak_unlikely(front->slow_paths % SLOW_PATHS_A_LOOK == 0))
+        look_at_tiny(front);
+    if (hak_unlikely(front->slow_paths % SLOW_PATHS_A_TICK == 0))
         hak_tick();
 }
 

@@ -9,6 +9,7 @@
 struct request {
     unsigned class;
     uint32_t owner;
+    int may_be_new;
     struct hak_block *block;
     const struct hak_policy *policy;
     struct hak_pool_outcome *outcome;
@@ -157,19 +158,33 @@ static struct hak_slab *claim_purged(const struct request *request)
     return open_slot(request, unit, hak_slot_index_of(unit));
 }
 
+/* The class, besides the requester's, with the most EMPTY slots. One with few of them is likely to
+ * have touched but the first pages of each, and to want them back. */
+static unsigned class_with_most(const struct request *request)
+{
+    unsigned with_most = HAK_CLASS_NONE;
+    uint32_t most = 0;
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++) {
+        uint32_t count = hak_load_relaxed(&hak_pools[class].empty_count);
+        if (class != request->class && count > most) {
+            most = count;
+            with_most = class;
+        }
+    }
+    return with_most;
+}
+
 /* Another class's EMPTY slot serves as well, and is likely to be in memory already. */
 static struct hak_slab *convert_empty(const struct request *request)
 {
-    for (unsigned class = 0; class < hak_classes.tiny_count; class++) {
-        if (class == request->class || hak_load_relaxed(&hak_pools[class].empty_count) == 0)
-            continue;
-        size_t unit = hak_slot_pop(&hak_pools[class].empty, HAK_SLOT_EMPTY);
-        if (unit == HAK_NO_UNIT)
-            continue;
-        hak_slot_count_empty(class, -1);
-        return open_slot(request, unit, hak_slot_index_of(unit));
-    }
-    return NULL;
+    unsigned class = class_with_most(request);
+    size_t unit = HAK_NO_UNIT;
+    if (class != HAK_CLASS_NONE)
+        unit = hak_slot_pop(&hak_pools[class].empty, HAK_SLOT_EMPTY);
+    if (unit == HAK_NO_UNIT)
+        return NULL;
+    hak_slot_count_empty(class, -1);
+    return open_slot(request, unit, hak_slot_index_of(unit));
 }
 
 static struct hak_slab *stage_unused_slot(const struct request *request)
@@ -177,12 +192,12 @@ static struct hak_slab *stage_unused_slot(const struct request *request)
     struct hak_slab *slab = convert_empty(request);
     if (slab != NULL)
         return slab;
+    request->outcome->is_new = 1;
+    if (!request->may_be_new)
+        return NULL;
     slab = claim_purged(request);
     struct hak_superslab *open = hak_load_acquire(&hak_pool.open);
-    if (slab == NULL && open != NULL)
-        slab = claim_unused(request, open);
-    request->outcome->is_new = slab != NULL;
-    return slab;
+    return slab == NULL && open != NULL ? claim_unused(request, open) : slab;
 }
 
 /* ---- stage 3: a new SuperSlab --------------------------------------------- */
@@ -230,7 +245,6 @@ static struct hak_slab *stage_new_superslab(const struct request *request)
     while (error == 0 && slab == NULL);
     if (error != 0)
         outcome->reason = error == -ENOSPC ? HAK_FAIL_REGISTRY_FULL : HAK_FAIL_MAP_FAIL;
-    outcome->is_new = slab != NULL;
     return slab;
 }
 
@@ -245,10 +259,10 @@ static struct hak_slab *served(const struct request *request, struct hak_slab *s
     return slab;
 }
 
-struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, struct hak_block *block,
-                                  struct hak_pool_outcome *outcome)
+struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, int may_be_new,
+                                  struct hak_block *block, struct hak_pool_outcome *outcome)
 {
-    struct request request = {class, owner, block, hak_policy_now(), outcome};
+    struct request request = {class, owner, may_be_new, block, hak_policy_now(), outcome};
     struct hak_slab *slab;
     if (hak_knob(ss_empty_reuse)) {
         if ((slab = stage_empty_scan(&request)) != NULL)
@@ -258,7 +272,7 @@ struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, struct hak_blo
     }
     if ((slab = stage_unused_slot(&request)) != NULL)
         return served(&request, slab, HAK_STAGE_UNUSED_SLOT);
-    if ((slab = stage_new_superslab(&request)) != NULL)
+    if (may_be_new && (slab = stage_new_superslab(&request)) != NULL)
         return served(&request, slab, HAK_STAGE_NEW_SUPERSLAB);
     return NULL;
 }

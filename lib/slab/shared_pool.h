@@ -18,12 +18,13 @@ struct hak_pool_outcome {
     uint32_t stage;  /* STAGE code */
     uint32_t reason; /* FAIL code; 0 after a success */
     uint32_t active, cap;
-    uint32_t is_new; /* the slab's memory was in no use before: there was no EMPTY one */
+    uint32_t is_new; /* no EMPTY slab served: only memory that was in no use before does */
 };
 
-/* A slab of `class` for `owner`, or NULL; *outcome tells how or why. Counts go to `block`. */
-struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, struct hak_block *block,
-                                  struct hak_pool_outcome *outcome);
+/* A slab of `class` for `owner`, or NULL; *outcome tells how or why. Without `may_be_new`, EMPTY
+ * slabs serve, or none does, which is no failure. Counts go to `block`. */
+struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, int may_be_new,
+                                  struct hak_block *block, struct hak_pool_outcome *outcome);
 
 /* Takes an EMPTY slab of the caller's (used == 0, not queued for remote frees). */
 void hak_pool_release(struct hak_slab *slab, struct hak_block *block);

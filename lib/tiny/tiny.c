@@ -248,18 +248,20 @@ static int is_turn_to_adopt(struct hak_heap *heap)
 }
 
 /* A slab from the shared pool becomes the first of the bin. */
-static int acquire(struct hak_heap *heap, unsigned class)
+static int acquire(struct hak_heap *heap, unsigned class, int may_be_new)
 {
     if (!hak_knob(superslab_enable))
         return 0;
-    struct hak_slab *slab = hak_pool_acquire(class, heap->tag, heap->block, &heap->outcome);
+    struct hak_slab *slab =
+        hak_pool_acquire(class, heap->tag, may_be_new, heap->block, &heap->outcome);
     if (slab == NULL)
         return 0;
     add_partial(&heap->bins[class], slab);
     return 1;
 }
 
-static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, unsigned *source)
+static unsigned refill_from(struct hak_heap *heap, unsigned class, int may_be_new, void **list,
+                            unsigned *source)
 {
     unsigned want = next_batch(&heap->bins[class], class), got;
     heap->outcome = (struct hak_pool_outcome){.is_new = 0};
@@ -270,17 +272,19 @@ static unsigned refill_from(struct hak_heap *heap, unsigned class, void **list, 
     if (is_turn_to_adopt(heap) && adopt_some(heap, class))
         return take_from_partial(heap, class, want, list);
     *source = HAK_SOURCE_SHARED;
-    if (acquire(heap, class))
+    if (acquire(heap, class, may_be_new))
         return take_from_partial(heap, class, want, list);
+    if (!may_be_new)
+        return 0;
     *source = HAK_SOURCE_ADOPT;
     return adopt_some(heap, class) ? take_from_partial(heap, class, want, list) : 0;
 }
 
-unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list)
+unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, int may_be_new, void **list)
 {
     unsigned source;
     hak_lock_take(&heap->lock);
-    unsigned got = refill_from(heap, class, list, &source);
+    unsigned got = refill_from(heap, class, may_be_new, list, &source);
     heap->turns++;
     hak_lock_release(&heap->lock);
     if (got == 0)

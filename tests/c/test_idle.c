@@ -54,6 +54,35 @@ static void sizes_in_turns_take_the_memory_of_one(void) {
     CHECK(COUNT(mapped_bytes) <= bytes + (1 << 20));
 }
 
+static void let_go_at_random(struct check_rng *rng, unsigned count) {
+    for (unsigned i = 0; i < count; i++) {
+        unsigned other = (unsigned)check_rng_between(rng, i, count - 1);
+        void *block = blocks[other];
+        blocks[other] = blocks[i];
+        hak_free(block);
+    }
+}
+
+static int64_t slots_in_memory(void) {
+    int64_t slots = 0;
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++)
+        slots += CLASS_COUNT(class, active_slots) + CLASS_COUNT(class, empty_slots);
+    return slots;
+}
+
+/* What stays in a list after a burst was freed at random, and holds a block in each slab: the
+ * slabs of the last few bursts stay, not those of all sizes. */
+static void bursts_that_are_freed_at_random_do_not_add_up(void) {
+    struct check_rng rng = check_rng_seed(5);
+    int64_t before = slots_in_memory();
+    for (unsigned burst = 0; burst < 2000; burst++) {
+        unsigned count = (unsigned)check_rng_between(&rng, 200, 2000);
+        hold(check_rng_between(&rng, 8, 512), 0, count);
+        let_go_at_random(&rng, count);
+    }
+    CHECK_BETWEEN(slots_in_memory(), 1, before + 48);
+}
+
 /* ---- threads that sleep ---------------------------------------------------------------------- */
 
 enum { MANY = 1000 };
@@ -178,6 +207,7 @@ int main(int argc, char **argv) {
     RUN(a_class_that_is_not_used_keeps_nothing_when_others_take_new_memory);
     RUN(a_class_that_is_used_keeps_its_list);
     RUN(sizes_in_turns_take_the_memory_of_one);
+    RUN(bursts_that_are_freed_at_random_do_not_add_up);
     start(&alice, ALICE, &alice_counts);
     start(&bob, BOB, &bob_counts);
     RUN(what_is_freed_of_a_thread_that_sleeps_comes_home);

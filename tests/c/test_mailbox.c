@@ -6,7 +6,7 @@ static struct hak_block counts;
 static struct hak_pool_outcome outcome;
 
 static struct hak_slab *acquire(unsigned class, uint32_t owner) {
-    return hak_pool_acquire(class, owner, &counts, &outcome);
+    return hak_pool_acquire(class, owner, 1, &counts, &outcome);
 }
 
 static struct hak_slab *adopt(unsigned class, uint32_t owner) {

@@ -49,7 +49,7 @@ static void get_slab(struct player *p) {
     unsigned class = classes[chance(p, CLASSES)];
     struct hak_slab *slab = hak_pool_adopt(class, p->tag, &p->counts);
     if (slab == NULL)
-        slab = hak_pool_acquire(class, p->tag, &p->counts, &outcome);
+        slab = hak_pool_acquire(class, p->tag, 1, &p->counts, &outcome);
     expect(slab != NULL && hak_slab_owner(slab) == p->tag && slab->class == class);
     expect(slab->used + slab->home + slab->linked_count == slab->carved);
     p->owned[p->count++] = slab;
@@ -160,7 +160,7 @@ static unsigned acquire_all_and_release(unsigned class) {
     for (;;) {
         uint64_t listed = counts.class[class][HAK_CLASS_stage_0_5] +
                           counts.class[class][HAK_CLASS_stage_1];
-        found[count] = hak_pool_acquire(class, BOB, &counts, &outcome);
+        found[count] = hak_pool_acquire(class, BOB, 1, &counts, &outcome);
         if (counts.class[class][HAK_CLASS_stage_0_5] + counts.class[class][HAK_CLASS_stage_1] ==
             listed)
             break;

@@ -15,7 +15,7 @@ static struct hak_block counts;
 
 static struct hak_slab *acquire(void) {
     struct hak_pool_outcome outcome;
-    return hak_pool_acquire(CLASS, ALICE, &counts, &outcome);
+    return hak_pool_acquire(CLASS, ALICE, 1, &counts, &outcome);
 }
 
 static void acquire_many(unsigned many) {

@@ -9,7 +9,12 @@ static struct hak_pool_outcome outcome;
 
 static struct hak_slab *acquire(unsigned class) {
     outcome = (struct hak_pool_outcome){.stage = 0};
-    return hak_pool_acquire(class, ALICE, &counts, &outcome);
+    return hak_pool_acquire(class, ALICE, 1, &counts, &outcome);
+}
+
+static struct hak_slab *acquire_used(unsigned class) {
+    outcome = (struct hak_pool_outcome){.stage = 0};
+    return hak_pool_acquire(class, ALICE, 0, &counts, &outcome);
 }
 
 #define STAGE(class, id) ((int64_t)counts.class[class][HAK_CLASS_stage_##id])
@@ -193,6 +198,32 @@ static void without_empty_reuse_only_the_last_two_stages_serve(void) {
     SET_KNOB(ss_adopt, 1);
 }
 
+static void without_leave_for_new_memory_only_what_was_in_use_serves(void) {
+    use_up_the_pool();
+    struct hak_slab *slab = acquire(8);
+    CHECK_EQ(outcome.is_new, 1);
+    int64_t maps = COUNT(superslab_maps);
+    CHECK(acquire_used(9) == NULL);
+    CHECK_EQ(outcome.is_new, 1);
+    CHECK_EQ(COUNT(superslab_maps), maps);
+    hak_pool_release(slab, &counts);
+    CHECK(acquire_used(9) == slab);
+    CHECK_EQ(outcome.is_new, 0);
+}
+
+static void another_class_gives_the_slot_of_which_it_has_most(void) {
+    use_up_the_pool();
+    struct hak_slab *many[3], *one = acquire(10);
+    for (int i = 0; i < 3; i++)
+        many[i] = acquire(11);
+    hak_pool_release(one, &counts);
+    for (int i = 0; i < 3; i++)
+        hak_pool_release(many[i], &counts);
+    CHECK(acquire(9) == many[2]);
+    CHECK(acquire(9) == many[1]);
+    CHECK(acquire(10) == one);
+}
+
 static void a_superslab_is_as_large_as_the_knob_says(void) {
     for (int lg = 19; lg <= 21; lg++) {
         use_up_the_pool();
@@ -221,7 +252,6 @@ static void at_the_soft_cap_no_superslab_is_mapped(void) {
     CHECK_EQ(outcome.reason, HAK_FAIL_SOFT_CAP);
     CHECK_EQ(outcome.active, active);
     CHECK_EQ(outcome.cap, active);
-    CHECK_EQ(outcome.is_new, 0);
     CHECK_EQ(COUNT(superslab_maps), maps);
     SET_KNOB_AT(tiny_cap, 12, active + 1);
     CHECK_EQ(stage_of_acquire(12), HAK_STAGE_NEW_SUPERSLAB);
@@ -318,6 +348,8 @@ int main(int argc, char **argv) {
     RUN(the_scan_looks_at_no_more_superslabs_than_its_limit);
     RUN(the_stages_are_tried_in_their_order);
     RUN(without_empty_reuse_only_the_last_two_stages_serve);
+    RUN(without_leave_for_new_memory_only_what_was_in_use_serves);
+    RUN(another_class_gives_the_slot_of_which_it_has_most);
     RUN(a_superslab_is_as_large_as_the_knob_says);
     RUN(at_the_soft_cap_no_superslab_is_mapped);
     RUN(the_soft_cap_of_one_class_is_not_anothers);

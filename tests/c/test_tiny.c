@@ -7,10 +7,10 @@ static void batches_grow_from_few_to_the_policys(void) {
     void *list = NULL;
     set_up();
     unsigned most = hak_policy_now()->front_refill[4], sum = 0;
-    CHECK_EQ(hak_tiny_refill(&alice, 4, &list), 4);
-    CHECK_EQ(hak_tiny_refill(&alice, 4, &list), 8);
+    CHECK_EQ(hak_tiny_refill(&alice, 4, 1, &list), 4);
+    CHECK_EQ(hak_tiny_refill(&alice, 4, 1, &list), 8);
     for (int i = 0; i < 20; i++) {
-        unsigned got = hak_tiny_refill(&alice, 4, &list);
+        unsigned got = hak_tiny_refill(&alice, 4, 1, &list);
         CHECK_BETWEEN(got, 1, most);
         sum += got;
     }
@@ -134,7 +134,7 @@ static void at_the_soft_cap_legacy_serves_and_the_failure_is_counted(void) {
     while (CLASS_COUNT(class, shared_fail) + (int64_t)alice_count(class, HAK_CLASS_shared_fail) ==
            0) {
         void *list = NULL;
-        if (hak_tiny_refill(&alice, class, &list) == 0) {
+        if (hak_tiny_refill(&alice, class, 1, &list) == 0) {
             blocks[0] = hak_tiny_fall_back(&alice, class);
             break;
         }
@@ -145,7 +145,7 @@ static void at_the_soft_cap_legacy_serves_and_the_failure_is_counted(void) {
     CHECK_EQ(CLASS_COUNT(class, legacy_allocs), 1);
     SET_KNOB_AT(tiny_cap, class, 0);
     void *list = NULL;
-    CHECK(hak_tiny_refill(&alice, class, &list) > 0);
+    CHECK(hak_tiny_refill(&alice, class, 1, &list) > 0);
 }
 
 static void without_superslabs_every_refill_goes_to_legacy_uncounted(void) {
@@ -153,7 +153,7 @@ static void without_superslabs_every_refill_goes_to_legacy_uncounted(void) {
     set_up();
     unsigned class = hak_class_of(1500);
     SET_KNOB(superslab_enable, 0);
-    CHECK_EQ(hak_tiny_refill(&alice, class, &list), 0);
+    CHECK_EQ(hak_tiny_refill(&alice, class, 1, &list), 0);
     CHECK(hak_tiny_fall_back(&alice, class) != NULL);
     CHECK_EQ(alice_count(class, HAK_CLASS_shared_fail), 0);
     SET_KNOB(superslab_enable, 1);

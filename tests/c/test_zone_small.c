@@ -33,7 +33,7 @@ static void a_used_up_zone_is_told_as_registry_full_and_big_blocks_still_work(vo
     CHECK(count > 400);
     CHECK_EQ(errno, ENOSPC);
     for (int i = 0; i < 64; i++) /* what is left of the open SuperSlab, then none */
-        if ((got = hak_pool_acquire(3, 5000, &counts, &outcome)) != NULL)
+        if ((got = hak_pool_acquire(3, 5000, 1, &counts, &outcome)) != NULL)
             slab = got;
     CHECK(got == NULL);
     CHECK_EQ(outcome.reason, 3);
@@ -48,7 +48,7 @@ static void a_used_up_zone_is_told_as_registry_full_and_big_blocks_still_work(vo
     for (size_t i = 0; i < count; i++)
         hak_zone_give(taken[i], 32);
     CHECK(hak_malloc(60) != NULL);
-    CHECK(hak_pool_acquire(3, 5000, &counts, &outcome) != NULL);
+    CHECK(hak_pool_acquire(3, 5000, 1, &counts, &outcome) != NULL);
 }
 
 int main(int argc, char **argv) {
