@@ -13,6 +13,7 @@
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "mid/span.h"
+#include "mid/sparse.h"
 #include "os/os.h"
 #include "slab/shared_pool.h"
 
@@ -34,6 +35,7 @@ void hak_tick(void)
         return;
     hak_pool_size_superslabs();
     hak_ace_direct_give_kept();
+    hak_sparse_age();
     hak_gauge_add(purged_bytes, hak_pool_purge() + hak_span_purge());
     hak_big_tick();
 }
@@ -41,5 +43,6 @@ void hak_tick(void)
 size_t hak_reclaim(void)
 {
     hak_ace_direct_give_kept();
+    hak_sparse_give_all();
     return hak_pool_reclaim() + hak_big_reclaim() + hak_span_reclaim();
 }

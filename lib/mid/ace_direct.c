@@ -4,6 +4,8 @@
 #include "mid/ace.h"
 
 #include "mid/span.h"
+#include "mid/sparse.h"
+#include "os/zone.h"
 
 static size_t units_of(unsigned class)
 {
@@ -16,33 +18,40 @@ static size_t units_of(unsigned class)
  * atomic steps each way, which wait for the stores into the block that has just been used. */
 #define KEPT_MOST_BYTES ((size_t)4 * HAK_MIB)
 
-#define DIRECT_CLASSES 12 /* at most: the last of the regular ones */
-
 /* Static TLS is scarce where the library is opened, not preloaded. */
 static HAK_TLS struct {
-    uint32_t place[DIRECT_CLASSES]; /* from the largest class down: unit + 1; 0: none */
+    uint32_t units[HAK_SPARSE_PLACES]; /* the first of a span, + 1; 0: none */
     uint32_t bytes;
     uint32_t hand; /* place to look at for the next one that has to go */
 } kept;
 
-_Static_assert(DIRECT_CLASSES == 4 * 3, "four classes to a doubling, from 256 KiB to 2 MiB");
+_Static_assert(HAK_SPARSE_PLACES == 4 * 3, "four classes to a doubling, from 256 KiB to 2 MiB");
 
-static uint32_t *place_of(unsigned class)
+/* Places are the classes from the largest regular one down. */
+static unsigned place_of(unsigned class)
 {
-    return &kept.place[hak_classes.regular_count - 1 - class];
+    return hak_classes.regular_count - 1 - class;
+}
+
+static unsigned class_at(unsigned place)
+{
+    return hak_classes.regular_count - 1 - place;
 }
 
 static void give(size_t unit, unsigned class)
 {
     hak_gauge_class_add(class, mapped_class_bytes, -(int64_t)(units_of(class) << HAK_UNIT_LG));
-    hak_span_give(unit, units_of(class));
+    if (hak_ace_is_direct(class))
+        hak_sparse_give(place_of(class), unit, units_of(class));
+    else
+        hak_span_give(unit, units_of(class));
 }
 
 static size_t unkeep(unsigned class)
 {
-    uint32_t *place = place_of(class);
-    size_t unit = *place - (size_t)1;
-    *place = 0;
+    uint32_t *first = &kept.units[place_of(class)];
+    size_t unit = *first - (size_t)1;
+    *first = 0;
     kept.bytes -= hak_classes.size[class];
     return unit;
 }
@@ -50,20 +59,19 @@ static size_t unkeep(unsigned class)
 static void give_next(void)
 {
     do
-        kept.hand = (kept.hand + 1) % DIRECT_CLASSES;
-    while (kept.place[kept.hand] == 0);
-    unsigned class = hak_classes.regular_count - 1 - kept.hand;
-    give(unkeep(class), class);
+        kept.hand = (kept.hand + 1) % HAK_SPARSE_PLACES;
+    while (kept.units[kept.hand] == 0);
+    give(unkeep(class_at(kept.hand)), class_at(kept.hand));
 }
 
 static int keep(size_t unit, unsigned class)
 {
-    if (!hak_ace_is_direct(class) || *place_of(class) != 0)
+    if (!hak_ace_is_direct(class) || kept.units[place_of(class)] != 0)
         return 0;
     kept.bytes += hak_classes.size[class];
     while (kept.bytes > KEPT_MOST_BYTES)
         give_next();
-    *place_of(class) = (uint32_t)unit + 1;
+    kept.units[place_of(class)] = (uint32_t)unit + 1;
     return 1;
 }
 
@@ -77,12 +85,19 @@ size_t hak_ace_direct_give_kept(void)
 
 /* ---- blocks --------------------------------------------------------------------------------- */
 
+/* A sampled block of a smaller class is a span, too. */
+static size_t take_span(unsigned class, int *zeroed)
+{
+    return hak_ace_is_direct(class) ? hak_sparse_take(place_of(class), units_of(class), zeroed)
+                                    : hak_span_take(units_of(class), zeroed);
+}
+
 static size_t take(unsigned class, int keeps, int *zeroed)
 {
     *zeroed = 0;
-    if (keeps && *place_of(class) != 0)
+    if (keeps && kept.units[place_of(class)] != 0)
         return unkeep(class);
-    size_t unit = hak_span_take(units_of(class), zeroed);
+    size_t unit = take_span(class, zeroed);
     if (unit != HAK_NO_UNIT)
         hak_gauge_class_add(class, mapped_class_bytes, units_of(class) << HAK_UNIT_LG);
     return unit;
@@ -101,7 +116,7 @@ void *hak_ace_direct_alloc(unsigned class, int keeps, int *zeroed)
 
 int hak_ace_direct_resize(size_t unit, unsigned class, unsigned new_class)
 {
-    if (!hak_span_resize(unit, units_of(class), units_of(new_class)))
+    if (!hak_sparse_resize(unit, units_of(class), units_of(new_class)))
         return 0;
     hak_store_relaxed(&hak_zone.map[unit], hak_unit_word(HAK_TAG_DIRECT, new_class));
     hak_gauge_class_add(class, mapped_class_bytes, -(int64_t)(units_of(class) << HAK_UNIT_LG));

@@ -11,6 +11,7 @@
 #include "core/policy.h"
 #include "core/probe.h"
 #include "mid/run.h"
+#include "mid/sparse.h"
 #include "os/lock.h"
 #include "slab/superslab.h"
 
@@ -246,12 +247,14 @@ void hak_ace_fork_prepare(void)
     for (size_t c = 0; c < HAK_CLASS_CAPACITY; c++)
         for (size_t i = 0; i < SHARDS; i++)
             hak_lock_take(&shards[c][i].lock);
+    hak_sparse_fork_prepare();
     hak_run_fork_prepare();
 }
 
 void hak_ace_fork_done(int in_child)
 {
     hak_run_fork_done(in_child);
+    hak_sparse_fork_done(in_child);
     for (size_t c = 0; c < HAK_CLASS_CAPACITY; c++)
         for (size_t i = 0; i < SHARDS; i++) {
             if (in_child)

@@ -174,8 +174,10 @@ static size_t purge_chunk(struct chunk *chunk)
         unsigned at = (unsigned)__builtin_ctzll(left);
         uint64_t run = left >> at;
         size_t units = ~run == 0 ? 64 : (size_t)__builtin_ctzll(~run);
-        hak_os.advise(hak_unit_address(chunk->unit + at), units << HAK_UNIT_LG, MADV_DONTNEED);
+        char *start = hak_unit_address(chunk->unit + at);
         left &= ~mask_of(at, units);
+        if (hak_os.advise(start, units << HAK_UNIT_LG, MADV_DONTNEED) != 0) /* locked memory */
+            continue;
         chunk->dirty &= ~mask_of(at, units);
         bytes += units << HAK_UNIT_LG;
     }

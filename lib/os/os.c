@@ -102,6 +102,17 @@ uint64_t hak_os_random(void)
     return value;
 }
 
+size_t hak_os_resident(const void *address, size_t bytes)
+{
+    unsigned char resident[HAK_HUGE_PAGE_BYTES / HAK_PAGE_BYTES];
+    size_t pages = hak_min(bytes, HAK_HUGE_PAGE_BYTES) / HAK_PAGE_BYTES, count = 0;
+    if (mincore((void *)(uintptr_t)address, pages * HAK_PAGE_BYTES, resident) != 0)
+        return bytes;
+    for (size_t i = 0; i < pages; i++)
+        count += resident[i] & 1;
+    return count * HAK_PAGE_BYTES;
+}
+
 int hak_os_is_mapped(const void *address)
 {
     unsigned char resident;

@@ -33,6 +33,9 @@ uint64_t hak_os_coarse_ns(void); /* the same, as of the last timer tick: for age
 size_t hak_os_address_space(void); /* RLIMIT_AS in bytes, or the largest size_t */
 unsigned hak_os_cpu_count(void);
 uint64_t hak_os_random(void); /* from the kernel; never blocks, falls back to the clock */
+/* Bytes of these pages that are in memory, by mincore(2); all of them when it refuses. `bytes` is
+ * at most HAK_HUGE_PAGE_BYTES. */
+size_t hak_os_resident(const void *address, size_t bytes);
 int hak_os_is_mapped(const void *address); /* by mincore(2); nothing is read */
 /* Before libc has set `environ`, the environment is read from /proc into a static buffer. */
 char **hak_os_environment(void);

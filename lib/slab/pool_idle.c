@@ -31,18 +31,40 @@ void hak_pool_size_superslabs(void)
 
 /* ---- purge ------------------------------------------------------------------ */
 
-/* The caller has claimed the slot. The header's page stays. */
-static size_t purge_slot(size_t unit)
+/* The caller has claimed the slot. The header's page stays. Returns the bytes that went back: none
+ * when the OS refuses, which it does while memory is locked. */
+static size_t give_back_pages(size_t unit)
 {
     size_t kept = hak_slot_index_of(unit) == 0 ? HAK_PAGE_BYTES : 0;
+    size_t bytes = HAK_UNIT_BYTES - kept;
+    return hak_os.advise(hak_unit_address(unit) + kept, bytes, MADV_DONTNEED) == 0 ? bytes : 0;
+}
+
+static void make_unused(size_t unit)
+{
     struct hak_slab *slab = hak_slab_of_unit(unit);
     slab->carved = 0;
     slab->warm = 0;
-    hak_os.advise(hak_unit_address(unit) + kept, HAK_UNIT_BYTES - kept, MADV_DONTNEED);
     hak_superslab_leave(hak_superslab_at(unit - hak_slot_index_of(unit)));
     hak_slot_set(unit, HAK_SLOT_UNUSED, 0);
     hak_slot_list(&hak_pool.unused, unit);
-    return HAK_UNIT_BYTES - kept;
+}
+
+static void make_empty(size_t unit, unsigned class)
+{
+    hak_slot_set(unit, HAK_SLOT_EMPTY, class);
+    hak_slot_count_empty(class, 1);
+    hak_slot_list(&hak_pools[class].empty, unit);
+}
+
+static size_t purge_slot(size_t unit, unsigned class)
+{
+    size_t bytes = give_back_pages(unit);
+    if (bytes != 0)
+        make_unused(unit);
+    else
+        make_empty(unit, class);
+    return bytes;
 }
 
 size_t hak_pool_purge(void)
@@ -55,7 +77,7 @@ size_t hak_pool_purge(void)
             if (unit == HAK_NO_UNIT)
                 break;
             hak_slot_count_empty(class, -1);
-            bytes += purge_slot(unit);
+            bytes += purge_slot(unit, class);
         }
         hak_store_relaxed(&home->empty_least, hak_load_relaxed(&home->empty_count));
     }
@@ -76,7 +98,8 @@ size_t hak_pool_reclaim(void)
     for (unsigned class = 0; class < hak_classes.tiny_count; class++)
         while ((unit = hak_slot_pop(&hak_pools[class].empty, HAK_SLOT_EMPTY)) != HAK_NO_UNIT) {
             hak_slot_count_empty(class, -1);
-            purge_slot(unit);
+            give_back_pages(unit);
+            make_unused(unit);
         }
     for (unsigned class = 0; class < hak_classes.tiny_count; class++)
         bytes += withdraw_returned(&hak_pools[class]);

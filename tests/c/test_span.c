@@ -82,6 +82,19 @@ static void what_stays_free_is_given_back_by_the_purge_and_reads_as_zeros(void) 
     hak_span_give(again, 4);
 }
 
+static void what_the_os_does_not_take_back_is_not_said_to_be_zero(void) {
+    int zeroed;
+    size_t unit = take(3);
+    memset(hak_unit_address(unit), 0x5a, 3 << HAK_UNIT_LG);
+    hak_span_give(unit, 3);
+    arm_faults(FAULT_ADVISE, 1, 100000); /* as for locked memory */
+    CHECK_EQ(hak_span_purge() + hak_span_purge(), 0);
+    disarm_faults();
+    CHECK_EQ(hak_span_take(3, &zeroed), unit);
+    CHECK_EQ(zeroed, 0);
+    hak_span_give(unit, 3);
+}
+
 static void a_refused_chunk_is_enomem_and_the_next_one_works(void) {
     static size_t held[8192];
     size_t count = 0;
@@ -137,6 +150,7 @@ int main(int argc, char **argv) {
     RUN(a_span_may_be_written_to_its_end);
     RUN(memory_said_to_be_zero_is_zero);
     RUN(what_stays_free_is_given_back_by_the_purge_and_reads_as_zeros);
+    RUN(what_the_os_does_not_take_back_is_not_said_to_be_zero);
     RUN(a_refused_chunk_is_enomem_and_the_next_one_works);
     RUN(threads_never_get_the_same_span);
     return check_report();
