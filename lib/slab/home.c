@@ -3,30 +3,17 @@
 #include "core/codes.h"
 #include "os/os.h"
 
-#define BITS 64u
-
-/* Blocks from 64 bytes on need two lines at most; those of all slabs of a SuperSlab share a page.
- * Smaller ones have a place of their own behind that, large enough for 8-byte blocks. */
-#define FEW_BYTES 128
-#define MANY_BYTES 1024
+#define BITS HAK_HOME_BITS
 
 static uint32_t words_of(unsigned capacity)
 {
     return (capacity + BITS - 1) / BITS;
 }
 
-static uint64_t *bits_of(const struct hak_slab *slab)
-{
-    const struct hak_superslab *superslab = hak_superslab_of(slab);
-    char *few = superslab->home, *many = few + superslab->slots * FEW_BYTES;
-    int is_few = slab->capacity <= FEW_BYTES * 8;
-    return (uint64_t *)(is_few ? few + slab->index * FEW_BYTES : many + slab->index * MANY_BYTES);
-}
-
 void hak_home_clear(struct hak_slab *slab)
 {
     if (slab->home != 0)
-        __builtin_memset(bits_of(slab), 0, words_of(slab->capacity) * sizeof(uint64_t));
+        __builtin_memset(hak_home_bits(slab), 0, words_of(slab->capacity) * sizeof(uint64_t));
     slab->home = slab->home_from = 0;
 }
 
@@ -44,7 +31,7 @@ static struct {
 
 char *hak_home_map(size_t slots)
 {
-    size_t bytes = slots * (FEW_BYTES + MANY_BYTES);
+    size_t bytes = slots * (HAK_HOME_FEW_BYTES + HAK_HOME_MANY_BYTES);
     void **kept = &room.kept[hak_lg(slots)];
     if (*kept != NULL) {
         char *home = *kept;
@@ -72,43 +59,31 @@ void hak_home_unmap(char *home, size_t slots)
 
 /* ---- free blocks --------------------------------------------------------------------- */
 
-/* What ends the list, being in the slab: nothing behind it can be trusted. */
-static HAK_COLD void give_up(const struct hak_slab *slab, const void *block, unsigned count,
-                             int once)
-{
-    unsigned kind = once && count != slab->used ? HAK_INTEGRITY_FREE_LINK : HAK_INTEGRITY_COUNT;
-    hak_integrity(kind, block, count, slab->used);
-}
-
-unsigned hak_home_put(struct hak_slab *slab, size_t unit, unsigned most, void **list)
+unsigned hak_home_put_run(struct hak_slab *slab, unsigned most, void **list)
 {
     const struct hak_slab_shape shape = hak_slab_shape(slab);
-    uint64_t *bits = bits_of(slab), word = 0, bit = 0, nowhere, *at = &nowhere;
-    uint32_t from = slab->home_from, index;
-    unsigned limit = (unsigned)hak_min(most, slab->used), count = 0;
+    uint64_t *bits = hak_home_bits(slab), word = bits[0];
+    uint32_t from = slab->home_from, at = 0, index;
+    unsigned limit = (unsigned)hak_min(most, slab->used), left = limit;
     void *block = *list;
-    for (; count < limit && hak_shape_spans(&shape, block); count++) {
+    for (; left != 0 && hak_shape_spans(&shape, block); left--) {
         void *next = *(void **)block;
         if (hak_unlikely(!hak_shape_index(&shape, block, &index)))
             break;
-        if (&bits[index / BITS] != at) {
-            *at = word;
-            at = &bits[index / BITS];
-            word = *at;
-            from = (uint32_t)hak_min(from, index / BITS);
+        if (index / BITS != at) {
+            bits[at] = word;
+            at = index / BITS;
+            word = bits[at];
         }
-        bit = (uint64_t)1 << index % BITS;
+        uint64_t bit = (uint64_t)1 << index % BITS;
         if (hak_unlikely(word & bit))
             break;
         word |= bit;
-        bit = 0;
+        from = at < from ? at : from;
         block = next;
     }
-    *at = word;
-    if (count < most && block != NULL && hak_unlikely(hak_unit_of(block) == unit)) {
-        give_up(slab, block, count, bit == 0);
-        block = NULL;
-    }
+    unsigned count = limit - left;
+    bits[at] = word;
     *list = block;
     slab->home_from = (uint16_t)from;
     slab->home = (uint16_t)(slab->home + count);
@@ -120,7 +95,7 @@ unsigned hak_home_take(struct hak_slab *slab, unsigned want, void **list)
 {
     const size_t size = hak_classes.size[slab->class];
     const unsigned count = (unsigned)hak_min(want, slab->home);
-    uint64_t *bits = bits_of(slab);
+    uint64_t *bits = hak_home_bits(slab);
     char *blocks = hak_slab_blocks(slab);
     uint32_t at = slab->home_from, end = words_of(slab->capacity);
     void *first = NULL, **link = &first;

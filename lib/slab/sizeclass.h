@@ -62,11 +62,16 @@ HAK_INLINE int hak_class_is_mid(unsigned c)
     return c >= hak_classes.tiny_count && hak_classes.size[c] <= HAK_MID_MAX_BYTES;
 }
 
-/* Is `offset` (below a unit's size) a multiple of the class's stride? */
+/* Whole strides of the class in `offset`, below a unit's size. */
+HAK_INLINE uint32_t hak_class_strides(unsigned c, uint32_t offset)
+{
+    return (uint32_t)(((uint64_t)offset * hak_classes.inverse[c]) >> 32);
+}
+
+/* Is `offset` a multiple of the stride? */
 HAK_INLINE int hak_class_divides(unsigned c, uint32_t offset)
 {
-    uint32_t blocks = (uint32_t)(((uint64_t)offset * hak_classes.inverse[c]) >> 32);
-    return blocks * hak_classes.size[c] == offset;
+    return hak_class_strides(c, offset) * hak_classes.size[c] == offset;
 }
 
 #endif

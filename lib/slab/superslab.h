@@ -32,7 +32,8 @@ struct hak_slab {
     uint16_t capacity;            /* blocks that fit */
     uint8_t class;
     uint8_t index; /* in its SuperSlab */
-    uint8_t full;  /* in the owner's full list */
+    uint8_t full : 1;    /* in the owner's full list */
+    uint8_t visited : 1; /* blocks came home in the drain that is going on */
     uint8_t warm;  /* pages of the unit, from its start, that have been cut before; none after
                     * a purge, which clears `carved` too */
 };

@@ -82,17 +82,16 @@ static void take_remote(struct hak_heap *heap, struct hak_slab *slab)
 
 /* The edge EMPTY -> pool. A slab that waits in a remote queue is looked at again when it
  * comes out. The one that refills are served from stays: it would be back at once. */
-static int release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
+static void release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
 {
     if (slab->used == hak_remote_count(slab)) /* the others are all on the remote list */
         take_remote(heap, slab);
     if (slab->used != 0 || !hak_knob(ss_empty_reuse) || hak_remote_is_queued(slab))
-        return 0;
+        return;
     if (slab == bin->partial && slab->next == NULL)
-        return 0;
+        return;
     remove_slab(bin, slab);
     hak_pool_release(slab, heap->block);
-    return 1;
 }
 
 void hak_tiny_give_kept(struct hak_heap *heap, unsigned class)
@@ -111,13 +110,20 @@ void hak_tiny_give_kept(struct hak_heap *heap, unsigned class)
 /* Heaps in use: a thread that is alone has nobody to leave slabs to. */
 static uint32_t heaps;
 
-static void publish_last(struct hak_heap *heap, struct hak_tiny_bin *bin)
+static int publish_last(struct hak_heap *heap, struct hak_tiny_bin *bin)
 {
     struct hak_slab *slab = bin->last;
     if (!hak_knob(ss_adopt) || slab->used == 0 || hak_load_relaxed(&heaps) < 2)
-        return;
+        return 0;
     remove_partial(bin, slab);
     hak_pool_publish(slab, heap->block);
+    return 1;
+}
+
+static void publish_surplus(struct hak_heap *heap, struct hak_tiny_bin *bin)
+{
+    while (bin->partial_count > KEPT_PARTIAL && publish_last(heap, bin))
+        ;
 }
 
 /* Blocks have just come home to the slab. */
@@ -128,8 +134,7 @@ static void came_home(struct hak_heap *heap, struct hak_slab *slab)
         unlink_slab(&bin->full, slab);
         add_partial(bin, slab);
     }
-    if (!release_if_empty(heap, bin, slab) && bin->partial_count > KEPT_PARTIAL)
-        publish_last(heap, bin);
+    release_if_empty(heap, bin, slab);
 }
 
 /* A slab may have been published while blocks of it lay in the front. */
@@ -140,6 +145,19 @@ static int is_published(uint32_t word, unsigned class)
            (tag < HAK_BLOCK_CAPACITY || tag == HAK_TAG_NOBODY);
 }
 
+/* Tells what is wrong with a block that belongs to no slab, or whose slab does not take it. */
+static HAK_COLD void refuse(const struct hak_heap *heap, unsigned class, const void *block)
+{
+    size_t unit = hak_unit_of(block);
+    const struct hak_slab *slab = NULL;
+    if (unit < hak_zone.units && hak_zone.map[unit] == hak_unit_word(heap->tag, class))
+        slab = hak_slab_of_unit(unit);
+    if (slab != NULL && hak_slab_holds(slab, block))
+        hak_integrity(HAK_INTEGRITY_COUNT, block, slab->home, slab->used);
+    else
+        hak_integrity(HAK_INTEGRITY_FREE_LINK, block, unit, class);
+}
+
 static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void **list)
 {
     void *block = *list;
@@ -148,23 +166,77 @@ static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void *
     hak_outbox_put(heap, unit, class, block);
 }
 
+/* Slabs that blocks of a drain came home to. They are looked at when it is over, and none is
+ * published before. */
+struct visited {
+    struct hak_slab *slabs[32];
+    unsigned count;
+};
+
+static void look_at_visited(struct hak_heap *heap, struct visited *visited)
+{
+    for (unsigned i = 0; i < visited->count; i++) {
+        visited->slabs[i]->visited = 0;
+        came_home(heap, visited->slabs[i]);
+    }
+    visited->count = 0;
+}
+
+static void note_visit(struct hak_heap *heap, struct visited *visited, struct hak_slab *slab)
+{
+    if (visited->count == HAK_COUNT_OF(visited->slabs))
+        look_at_visited(heap, visited);
+    slab->visited = 1;
+    visited->slabs[visited->count++] = slab;
+}
+
+/* A list that was freed in disorder goes from slab to slab. Which comes next is anybody's guess,
+ * and the processor's are wrong: then each block is put by itself, without a question. */
+#define ORDERLY_RUN 4
+
+static unsigned put_home(struct hak_slab *slab, unsigned class, int *orderly, unsigned count,
+                         void **list)
+{
+    if (*orderly) {
+        unsigned put = hak_home_put_run(slab, count, list);
+        *orderly = put >= ORDERLY_RUN;
+        return put;
+    }
+    void *next = *(void **)*list;
+    if (hak_unlikely(!hak_home_put(slab, class, *list)))
+        return 0;
+    *list = next;
+    return 1;
+}
+
+/* Returns the rest of the list: none behind a bad link, since nothing there is ours to follow. */
 static void *drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
 {
+    struct visited visited;
+    const uint32_t own_word = hak_unit_word(heap->tag, class);
+    int orderly = 1;
+    visited.count = 0; /* the rest is left as it is: it is some lines of memory */
     while (list != NULL && count != 0) {
         size_t unit = hak_unit_of(list);
         uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-        if (hak_likely(word == hak_unit_word(heap->tag, class))) {
+        unsigned put = 0;
+        if (hak_likely(word == own_word)) {
             struct hak_slab *slab = hak_slab_of_unit(unit);
-            count -= hak_home_put(slab, unit, count, &list);
-            came_home(heap, slab);
+            put = put_home(slab, class, &orderly, count, &list);
+            if (!slab->visited)
+                note_visit(heap, &visited, slab);
         } else if (is_published(word, class)) {
             send_home(heap, unit, class, &list);
-            count--;
-        } else {
-            hak_integrity(HAK_INTEGRITY_FREE_LINK, list, unit, class);
-            return NULL; /* whatever follows such a link is not ours to follow */
+            put = 1;
         }
+        if (hak_unlikely(put == 0)) {
+            refuse(heap, class, list);
+            list = NULL;
+        }
+        count -= put;
     }
+    look_at_visited(heap, &visited);
+    publish_surplus(heap, &heap->bins[class]);
     return list;
 }
 
@@ -186,8 +258,10 @@ static int drain_remote(struct hak_heap *heap, unsigned class)
     while ((slab = hak_remote_next(heap->tag)) != NULL) {
         if (slab->linked == NULL) /* else when it runs out, or all blocks are home */
             take_remote(heap, slab);
+        struct hak_tiny_bin *bin = &heap->bins[slab->class];
         helped |= slab->class == class;
         came_home(heap, slab);
+        publish_surplus(heap, bin);
     }
     return helped;
 }

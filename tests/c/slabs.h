@@ -29,8 +29,7 @@ __attribute__((unused)) static unsigned take_blocks(struct hak_slab *slab, unsig
 
 /* The owner takes one of its blocks back, as a drain would. */
 __attribute__((unused)) static void put_block(struct hak_slab *slab, void *block) {
-    *(void **)block = NULL;
-    CHECK_EQ(hak_home_put(slab, hak_slab_unit(slab), 1, &block), 1);
+    CHECK(hak_home_put(slab, slab->class, block));
 }
 
 /* Somebody else frees blocks of one slab as one chain. */

@@ -154,7 +154,7 @@ static unsigned length_of(void *list) {
 
 /* `count` taken blocks of the list come home, as by a drain. */
 static void give_back(struct hak_slab *slab, void **list, unsigned count) {
-    CHECK_EQ(hak_home_put(slab, hak_slab_unit(slab), count, list), count);
+    CHECK_EQ(hak_home_put_run(slab, count, list), count);
 }
 
 /* As if others had freed them and the owner had taken that in. */

@@ -211,6 +211,52 @@ static void more_blocks_than_a_slab_handed_out_are_reported(void) {
     CHECK_EQ(COUNT(integrity_errors), errors + 1);
 }
 
+/* Many slabs by turns, as after frees in disorder: each block is put home by itself. */
+static void a_drain_in_disorder_empties_the_slabs_and_hands_out_each_block_once(void) {
+    enum { MANY = 6000 };
+    static void *blocks[MANY], *again[MANY];
+    struct check_rng rng = check_rng_seed(77);
+    set_up();
+    unsigned class = hak_class_of(448); /* 40 slabs: more than a drain remembers at a time */
+    CHECK_EQ(take(&alice, class, MANY, blocks), MANY);
+    for (int round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < MANY; i++) {
+            unsigned other = (unsigned)check_rng_between(&rng, i, MANY - 1);
+            void *block = blocks[other];
+            blocks[other] = blocks[i];
+            blocks[i] = block;
+        }
+        drain(&alice, class, blocks, MANY);
+        CHECK_EQ(CLASS_COUNT(class, active_slots), 1);
+        CHECK_EQ(take(&alice, class, MANY, again), MANY);
+        for (unsigned i = 0; i < MANY; i++)
+            *(unsigned *)again[i] = i;
+        for (unsigned i = 0; i < MANY; i++)
+            if (!CHECK_EQ(*(unsigned *)again[i], i))
+                return;
+        memcpy(blocks, again, sizeof blocks);
+    }
+    drain(&alice, class, blocks, MANY);
+}
+
+static void a_block_twice_in_a_drain_in_disorder_is_reported_once(void) {
+    enum { MANY = 400 };
+    static void *blocks[MANY], *list[MANY];
+    set_up();
+    unsigned class = hak_class_of(1024);
+    int64_t errors = COUNT(integrity_errors);
+    CHECK_EQ(take(&alice, class, MANY, blocks), MANY);
+    for (unsigned i = 0; i < 200; i++) /* from slab to slab */
+        list[i] = blocks[i % 2 * 200 + i / 2];
+    drain(&alice, class, list, 100);
+    CHECK_EQ(COUNT(integrity_errors), errors);
+    for (unsigned i = 0; i < 100; i++)
+        list[i] = list[100 + i];
+    list[60] = blocks[0];
+    drain(&alice, class, list, 100);
+    CHECK_EQ(COUNT(integrity_errors), errors + 1);
+}
+
 int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     start(&alice, ALICE, &alice_counts);
@@ -228,5 +274,7 @@ int main(int argc, char **argv) {
     RUN(a_link_out_of_the_zone_ends_a_drain_and_is_reported);
     RUN(an_interior_pointer_ends_a_drain_and_is_reported);
     RUN(more_blocks_than_a_slab_handed_out_are_reported);
+    RUN(a_drain_in_disorder_empties_the_slabs_and_hands_out_each_block_once);
+    RUN(a_block_twice_in_a_drain_in_disorder_is_reported_once);
     return check_report();
 }
