@@ -223,7 +223,7 @@ static unsigned aligned_class_of(size_t bytes, size_t align)
     return class < hak_classes.count ? class : HAK_CLASS_NONE;
 }
 
-static void *aligned(size_t align, size_t bytes, uintptr_t site)
+static HAK_NOINLINE void *aligned_miss(size_t align, size_t bytes, uintptr_t site)
 {
     if (bytes > PTRDIFF_MAX - align) {
         errno = ENOMEM;
@@ -231,24 +231,48 @@ static void *aligned(size_t align, size_t bytes, uintptr_t site)
     }
     if (align <= 8 || (align == 16 && bytes > 8))
         return hak_malloc_from(bytes, site);
-    unsigned class;
-    void *block = hak_first_aligned(align, bytes, &class);
-    if (hak_likely(block != NULL))
-        return hak_hit(class, block, bytes, site);
     hak_library_start();
     return hak_aligned_slow(aligned_class_of(bytes, align), align, bytes, site);
+}
+
+HAK_INLINE void *aligned(size_t align, size_t bytes, uintptr_t site)
+{
+    unsigned class;
+    void *block = hak_first_aligned(align, bytes, &class);
+    if (hak_unlikely(block == NULL))
+        return aligned_miss(align, bytes, site);
+    return hak_hit(class, block, bytes, site);
+}
+
+static HAK_NOINLINE int posix_memalign_miss(void **out, size_t align, size_t bytes, uintptr_t site)
+{
+    int saved = errno;
+    void *block = aligned_miss(align, bytes, site);
+    errno = saved;
+    if (block == NULL)
+        return ENOMEM;
+    *out = block;
+    return 0;
+}
+
+static HAK_NOINLINE int posix_memalign_counted_out(void **out, unsigned class, size_t bytes,
+                                                   uintptr_t site)
+{
+    *out = hak_pop_counted_out(class, *out, bytes, site);
+    return 0;
 }
 
 HAK_API int posix_memalign(void **out, size_t align, size_t bytes)
 {
     if (!hak_is_pow2(align) || align % sizeof(void *) != 0)
         return EINVAL;
-    int saved = errno;
-    void *block = aligned(align, bytes, HAK_CALL_SITE);
-    errno = saved;
-    if (block == NULL)
-        return ENOMEM;
+    unsigned class;
+    void *block = hak_first_aligned(align, bytes, &class);
+    if (hak_unlikely(block == NULL))
+        return posix_memalign_miss(out, align, bytes, HAK_CALL_SITE);
     *out = block;
+    if (hak_take_first(class, block))
+        return posix_memalign_counted_out(out, class, bytes, HAK_CALL_SITE);
     return 0;
 }
 

@@ -9,12 +9,18 @@
 
 #include "front/front.h"
 
-/* Takes `block`, the first of the class's list. A sampled call gets another one instead. */
-HAK_INLINE void *hak_hit(unsigned class, void *block, size_t bytes, uintptr_t site)
+/* Takes `block`, the first of the class's list. 1: hak_pop_counted_out() is next. */
+HAK_INLINE int hak_take_first(unsigned class, void *block)
 {
     struct hak_front *front = &hak_front;
     front->head[class] = *(void **)block;
-    if (hak_step(hak_pair_countdown(front->block, class, front_pops)))
+    return hak_step(hak_pair_countdown(front->block, class, front_pops));
+}
+
+/* The same; a sampled call gets another block instead. */
+HAK_INLINE void *hak_hit(unsigned class, void *block, size_t bytes, uintptr_t site)
+{
+    if (hak_take_first(class, block))
         return hak_pop_counted_out(class, block, bytes, site);
     return block;
 }
