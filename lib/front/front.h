@@ -26,7 +26,7 @@ struct hak_front {
     uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
     uint32_t runs;         /* mapped for the thread, about */
     uint16_t seen_pops[HAK_CLASS_CAPACITY]; /* at the last look for idle lists; modulo 2^16 */
-    uint64_t idle;         /* Tiny classes that were not popped between the last two looks */
+    uint8_t idle[HAK_CLASS_CAPACITY]; /* not popped between the last two looks */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
 };
 

@@ -140,37 +140,21 @@ static uint16_t pops_of(const struct hak_front *front, unsigned class)
     return (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
 }
 
-/* Was nothing popped since the last look? This is one, too. */
-static int was_idle(struct hak_front *front, unsigned class)
+static void look_for_idle(struct hak_front *front)
 {
-    uint16_t seen = front->seen_pops[class];
-    front->seen_pops[class] = pops_of(front, class);
-    return seen == front->seen_pops[class];
-}
-
-static void look_at_tiny(struct hak_front *front)
-{
-    uint64_t idle = 0;
-    for (unsigned class = 0; front->block != NULL && class < hak_classes.tiny_count; class++)
-        idle |= (uint64_t)was_idle(front, class) << class;
-    front->idle = idle;
+    for (unsigned class = 0; front->block != NULL && class < hak_classes.count; class++) {
+        uint16_t pops = pops_of(front, class);
+        front->idle[class] = pops == front->seen_pops[class];
+        front->seen_pops[class] = pops;
+    }
 }
 
 /* Before memory is touched that was not in use before, what is kept of idle classes goes back. A
  * program whose sizes change would keep each size's blocks besides the next one's. */
-static void drain_idle_tiny(struct hak_front *front)
+static void drain_idle(struct hak_front *front)
 {
-    for (uint64_t left = front->idle; left != 0; left &= left - 1) {
-        unsigned class = (unsigned)__builtin_ctzll(left);
-        if (front->seen_pops[class] == pops_of(front, class))
-            drain_idle_class(front, class);
-    }
-}
-
-static void drain_idle_mid(struct hak_front *front, unsigned wanted)
-{
-    for (unsigned class = hak_classes.tiny_count; class < hak_classes.count; class++)
-        if (was_idle(front, class) && class != wanted)
+    for (unsigned class = 0; class < hak_classes.count; class++)
+        if (front->idle[class] && front->seen_pops[class] == pops_of(front, class))
             drain_idle_class(front, class);
 }
 
@@ -183,7 +167,7 @@ static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call
     void *list = NULL;
     unsigned got = hak_tiny_refill(front->heap, class, 0, &list);
     if (hak_unlikely(got == 0)) {
-        drain_idle_tiny(front);
+        drain_idle(front);
         hak_tiny_visit_others(front->heap);
         got = hak_tiny_refill(front->heap, class, 1, &list);
     }
@@ -204,13 +188,13 @@ static void *alloc_big(size_t align, struct hak_call *call, int *zeroed)
     return hak_sample_direct(HAK_CLASS_NONE, block, call);
 }
 
-/* Idle is what was idle while so many runs were mapped. */
-#define RUNS_TO_BE_IDLE 8
+/* Runs are mapped more often than slabs are: idle lists are looked for at one in so many. */
+#define RUNS_A_DRAIN 8
 
 static int is_time_to_drain(struct hak_front *front, unsigned class)
 {
     return front->block != NULL && !hak_ace_is_direct(class) && !hak_ace_has_room(class) &&
-           ++front->runs % RUNS_TO_BE_IDLE == 0;
+           ++front->runs % RUNS_A_DRAIN == 0;
 }
 
 /* A thread without a front takes and gives single blocks. */
@@ -228,7 +212,7 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
         .counts = counts_of(front),
     };
     if (is_time_to_drain(front, class))
-        drain_idle_mid(front, class);
+        drain_idle(front);
     if (!hkm_ace_alloc(&request, &answer))
         return alloc_big(call->align, call, zeroed);
     if (answer.block == NULL)
@@ -250,7 +234,7 @@ static void look_around(struct hak_front *front)
         hak_control_answer();
     front->slow_paths++;
     if (hak_unlikely(front->slow_paths % SLOW_PATHS_A_LOOK == 0))
-        look_at_tiny(front);
+        look_for_idle(front);
     if (hak_unlikely(front->slow_paths % SLOW_PATHS_A_TICK == 0))
         hak_tick();
 }

@@ -43,6 +43,6 @@ void hak_tick(void)
 size_t hak_reclaim(void)
 {
     hak_ace_direct_give_kept();
-    hak_sparse_give_all();
-    return hak_pool_reclaim() + hak_big_reclaim() + hak_span_reclaim();
+    size_t bytes = hak_sparse_give_all(); /* other classes may have it now */
+    return bytes + hak_pool_reclaim() + hak_big_reclaim() + hak_span_reclaim();
 }

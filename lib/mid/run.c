@@ -4,6 +4,7 @@
 #include "mid/span.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "slab/shared_pool.h"
 
 #define MOST_UNITS 8
 
@@ -26,7 +27,7 @@ static struct hak_run *run_at(uint32_t index)
 
 struct hak_run *hak_run_of(const void *block)
 {
-    return run_at(hak_load_relaxed(&hak_zone.state[hak_unit_of(block)]));
+    return run_at(hak_load_relaxed(&hak_zone.run[hak_unit_of(block)]));
 }
 
 static struct hak_run *new_record(void)
@@ -113,18 +114,38 @@ static size_t units_for(unsigned class, int short_of_memory)
 static void mark_units(const struct hak_run *run, uint32_t word, uint32_t index)
 {
     for (uint32_t i = 0; i < run->units; i++) {
-        hak_store_relaxed(&hak_zone.state[run->unit + i], index);
+        hak_store_relaxed(&hak_zone.run[run->unit + i], index);
         hak_store_relaxed(&hak_zone.map[run->unit + i], word);
     }
 }
 
-struct hak_run *hak_run_map(unsigned class, unsigned shard, int short_of_memory)
+/* Memory that Tiny does not use serves before other: it stays the smaller of the two. The first
+ * block lies behind what is reserved, which may be `spare` bytes. */
+static size_t take_units(size_t units, size_t spare, struct hak_run *run)
 {
     int zeroed;
+    size_t unit = HAK_NO_UNIT, reserved = 0;
+    if (units == 1)
+        unit = hak_pool_lend(spare, &reserved);
+    run->is_lent = unit != HAK_NO_UNIT;
+    run->first = (uint32_t)reserved;
+    return unit != HAK_NO_UNIT ? unit : hak_span_take(units, &zeroed);
+}
+
+static void give_units(const struct hak_run *run)
+{
+    if (!run->is_lent)
+        hak_span_give(run->unit, run->units);
+    else
+        hak_pool_take_back(run->unit, run->first + run->carved * hak_classes.size[run->class]);
+}
+
+struct hak_run *hak_run_map(unsigned class, unsigned shard, int short_of_memory)
+{
     uint32_t index;
     size_t units = units_for(class, short_of_memory), left = left_over(class, units);
     struct hak_run *run = take_record(&index);
-    size_t unit = run != NULL ? hak_span_take(units, &zeroed) : HAK_NO_UNIT;
+    size_t unit = run != NULL ? take_units(units, is_coloured(class) ? left : 0, run) : HAK_NO_UNIT;
     if (unit == HAK_NO_UNIT) {
         if (run != NULL)
             give_record(run, index);
@@ -135,7 +156,9 @@ struct hak_run *hak_run_map(unsigned class, unsigned shard, int short_of_memory)
     run->free = NULL;
     run->used = run->carved = 0;
     run->capacity = (uint32_t)(((units << HAK_UNIT_LG) - left) / hak_classes.size[class]);
-    run->first = (uint32_t)(is_coloured(class) ? index * COLOUR_STEP % (left & ~(size_t)63) : 0);
+    if (is_coloured(class))
+        run->first =
+            (uint32_t)hak_max(run->first, index * COLOUR_STEP % (left & ~(size_t)63));
     run->class = (uint8_t)class;
     run->shard = (uint8_t)shard;
     mark_units(run, hak_unit_word(HAK_TAG_SHARED, class), index);
@@ -145,10 +168,10 @@ struct hak_run *hak_run_map(unsigned class, unsigned shard, int short_of_memory)
 
 void hak_run_unmap(struct hak_run *run)
 {
-    uint32_t index = hak_zone.state[run->unit];
+    uint32_t index = hak_zone.run[run->unit];
     hak_gauge_class_add(run->class, mapped_class_bytes, -((int64_t)run->units << HAK_UNIT_LG));
     mark_units(run, 0, 0);
-    hak_span_give(run->unit, run->units);
+    give_units(run);
     give_record(run, index);
 }
 

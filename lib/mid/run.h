@@ -1,5 +1,6 @@
 /*
- * run.h - one to eight units cut into blocks of one class, for Mid and the smaller Large.
+ * run.h - one to eight units cut into blocks of one class, for Mid and the smaller Large. A
+ * single unit may be one that Tiny has in memory and does not use.
  *
  * Owner: the shard that mapped it, whose lock guards every field. Which run a block lies
  * in is written down for each of its units. It does not know the shards' lists, nor what
@@ -18,6 +19,7 @@ struct hak_run {
     uint32_t first; /* offset of the first block in bytes */
     uint32_t used, carved, capacity; /* blocks */
     uint8_t class, shard;
+    uint8_t is_lent; /* its unit is a slot of Tiny's */
 };
 
 /* A run for the shard; `short_of_memory`: as small as can be. NULL with errno ENOMEM. */

@@ -5,7 +5,7 @@
 
 struct hak_zone hak_zone;
 
-/* 512 GiB of zone cost 96 MiB of reserved tables; smaller zones are for address-space
+/* 512 GiB of zone cost 128 MiB of reserved tables; smaller zones are for address-space
  * limits that cannot bear that. */
 static const unsigned zone_lgs[] = {39, 36, 33, 30, 28};
 
@@ -25,7 +25,7 @@ static const unsigned zone_lgs[] = {39, 36, 33, 30, 28};
 #endif
 
 #define COMMIT_UNITS ((size_t)16384) /* tables grow by 1 GiB of zone */
-#define TABLE_BYTES_PER_UNIT 12      /* map, state, next */
+#define TABLE_BYTES_PER_UNIT 16      /* map, state, next, run */
 
 /* Ranges that came back wait here by log2 of their units, linked through the table of
  * links, so that address space does not run out by being reused. */
@@ -51,6 +51,7 @@ static int reserve_tables(size_t units)
     hak_zone.map = (uint32_t *)tables;
     hak_zone.state = hak_zone.map + units;
     hak_zone.next = hak_zone.state + units;
+    hak_zone.run = hak_zone.next + units;
     return 0;
 }
 
@@ -80,7 +81,8 @@ static int commit_tables(size_t end)
         size_t to = hak_min(from + COMMIT_UNITS, hak_zone.units);
         if (commit_table(hak_zone.map, from, to) != 0 ||
             commit_table(hak_zone.state, from, to) != 0 ||
-            commit_table(hak_zone.next, from, to) != 0)
+            commit_table(hak_zone.next, from, to) != 0 ||
+            commit_table(hak_zone.run, from, to) != 0)
             return -ENOMEM;
         zone.committed = to;
     }

@@ -21,6 +21,7 @@ struct hak_zone {
     uint32_t *state; /* [units]: slot states, owned by slab/shared_pool */
     uint32_t *next;  /* [units]: links of slot lists, owned by slab/shared_pool; of ranges
                       * that nobody holds, by the zone */
+    uint32_t *run;   /* [units]: which run, owned by mid/run; also of a slot on loan */
 };
 
 extern struct hak_zone hak_zone;

@@ -50,20 +50,13 @@ static void make_unused(size_t unit)
     hak_slot_list(&hak_pool.unused, unit);
 }
 
-static void make_empty(size_t unit, unsigned class)
-{
-    hak_slot_set(unit, HAK_SLOT_EMPTY, class);
-    hak_slot_count_empty(class, 1);
-    hak_slot_list(&hak_pools[class].empty, unit);
-}
-
-static size_t purge_slot(size_t unit, unsigned class)
+static size_t purge_slot(size_t unit)
 {
     size_t bytes = give_back_pages(unit);
     if (bytes != 0)
         make_unused(unit);
     else
-        make_empty(unit, class);
+        hak_slot_make_empty(unit, hak_slot_class_of(unit));
     return bytes;
 }
 
@@ -73,11 +66,10 @@ size_t hak_pool_purge(void)
     for (unsigned class = 0; class < hak_classes.tiny_count; class++) {
         struct hak_class_pool *home = &hak_pools[class];
         for (uint32_t idle = hak_load_relaxed(&home->empty_least); idle != 0; idle--) {
-            size_t unit = hak_slot_pop(&home->empty, HAK_SLOT_EMPTY);
+            size_t unit = hak_slot_pop_empty(class);
             if (unit == HAK_NO_UNIT)
                 break;
-            hak_slot_count_empty(class, -1);
-            bytes += purge_slot(unit, class);
+            bytes += purge_slot(unit);
         }
         hak_store_relaxed(&home->empty_least, hak_load_relaxed(&home->empty_count));
     }
@@ -96,8 +88,7 @@ size_t hak_pool_reclaim(void)
 {
     size_t bytes = 0, unit;
     for (unsigned class = 0; class < hak_classes.tiny_count; class++)
-        while ((unit = hak_slot_pop(&hak_pools[class].empty, HAK_SLOT_EMPTY)) != HAK_NO_UNIT) {
-            hak_slot_count_empty(class, -1);
+        while ((unit = hak_slot_pop_empty(class)) != HAK_NO_UNIT) {
             give_back_pages(unit);
             make_unused(unit);
         }

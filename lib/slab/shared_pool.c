@@ -113,18 +113,21 @@ static void sort_mailbox(struct hak_class_pool *home)
         hak_slotlist_push(&home->mailbox, unit);
 }
 
-static struct hak_slab *stage_empty_list(const struct request *request)
+static size_t pop_empty(unsigned class)
 {
-    struct hak_class_pool *home = &hak_pools[request->class];
-    size_t unit = hak_slot_pop(&home->empty, HAK_SLOT_EMPTY);
+    struct hak_class_pool *home = &hak_pools[class];
+    size_t unit = hak_slot_pop_empty(class);
     if (unit == HAK_NO_UNIT && hak_load_relaxed(&home->empty_count) != 0) {
         sort_mailbox(home);
-        unit = hak_slot_pop(&home->empty, HAK_SLOT_EMPTY);
+        unit = hak_slot_pop_empty(class);
     }
-    if (unit == HAK_NO_UNIT)
-        return NULL;
-    hak_slot_count_empty(request->class, -1);
-    return open_slot(request, unit, hak_slot_index_of(unit));
+    return unit;
+}
+
+static struct hak_slab *stage_empty_list(const struct request *request)
+{
+    size_t unit = pop_empty(request->class);
+    return unit != HAK_NO_UNIT ? open_slot(request, unit, hak_slot_index_of(unit)) : NULL;
 }
 
 /* ---- stage 2: an UNUSED slot of a live SuperSlab -------------------------- */
@@ -158,33 +161,35 @@ static struct hak_slab *claim_purged(const struct request *request)
     return open_slot(request, unit, hak_slot_index_of(unit));
 }
 
-/* The class, besides the requester's, with the most EMPTY slots. One with few of them is likely to
- * have touched but the first pages of each, and to want them back. */
-static unsigned class_with_most(const struct request *request)
+static unsigned class_with_most_empty(void)
 {
-    unsigned with_most = HAK_CLASS_NONE;
-    uint32_t most = 0;
-    for (unsigned class = 0; class < hak_classes.tiny_count; class++) {
-        uint32_t count = hak_load_relaxed(&hak_pools[class].empty_count);
-        if (class != request->class && count > most) {
-            most = count;
+    unsigned with_most = 0;
+    for (unsigned class = 1; class < hak_classes.tiny_count; class++)
+        if (hak_load_relaxed(&hak_pools[class].empty_count) >
+            hak_load_relaxed(&hak_pools[with_most].empty_count))
             with_most = class;
-        }
-    }
     return with_most;
+}
+
+/* An EMPTY slot of the class with the most of them; HAK_NO_UNIT: none. A class with few of them is
+ * likely to have touched but the first pages of each, and to want them back. */
+static size_t pop_from_most(void)
+{
+    unsigned class = class_with_most_empty();
+    if (hak_load_relaxed(&hak_pools[class].empty_count) == 0)
+        return HAK_NO_UNIT;
+    size_t unit = pop_empty(class);
+    for (class = 0; unit == HAK_NO_UNIT && class < hak_classes.tiny_count; class++)
+        if (hak_load_relaxed(&hak_pools[class].empty_count) != 0)
+            unit = pop_empty(class);
+    return unit;
 }
 
 /* Another class's EMPTY slot serves as well, and is likely to be in memory already. */
 static struct hak_slab *convert_empty(const struct request *request)
 {
-    unsigned class = class_with_most(request);
-    size_t unit = HAK_NO_UNIT;
-    if (class != HAK_CLASS_NONE)
-        unit = hak_slot_pop(&hak_pools[class].empty, HAK_SLOT_EMPTY);
-    if (unit == HAK_NO_UNIT)
-        return NULL;
-    hak_slot_count_empty(class, -1);
-    return open_slot(request, unit, hak_slot_index_of(unit));
+    size_t unit = pop_from_most();
+    return unit != HAK_NO_UNIT ? open_slot(request, unit, hak_slot_index_of(unit)) : NULL;
 }
 
 static struct hak_slab *stage_unused_slot(const struct request *request)
@@ -284,10 +289,43 @@ void hak_pool_release(struct hak_slab *slab, struct hak_block *block)
     hak_count_class(block, class, slab_empties, 1);
     hak_probe_slab_empty(class, (uintptr_t)hak_superslab_of(slab), slab->index);
     hak_slab_set_owner(slab, HAK_TAG_NOBODY);
-    hak_slot_set(unit, HAK_SLOT_EMPTY, class);
     hak_slot_count_active(class, -1);
-    hak_slot_count_empty(class, 1);
-    hak_slot_list(&hak_pools[class].empty, unit);
+    hak_slot_make_empty(unit, class);
+}
+
+/* ---- units on loan -------------------------------------------------------- */
+
+/* The first slot holds the SuperSlab's header. */
+static size_t reserved_in(size_t unit)
+{
+    return hak_slot_index_of(unit) == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
+}
+
+size_t hak_pool_lend(size_t spare, size_t *reserved)
+{
+    size_t unit = hak_knob(ss_empty_reuse) ? pop_from_most() : HAK_NO_UNIT;
+    if (unit != HAK_NO_UNIT && reserved_in(unit) > spare) {
+        size_t first = unit;
+        unit = pop_from_most();
+        hak_slot_make_empty(first, hak_slot_class_of(first));
+    }
+    if (unit == HAK_NO_UNIT)
+        return HAK_NO_UNIT;
+    if (reserved_in(unit) > spare) {
+        hak_slot_make_empty(unit, hak_slot_class_of(unit));
+        return HAK_NO_UNIT;
+    }
+    *reserved = reserved_in(unit);
+    return unit;
+}
+
+void hak_pool_take_back(size_t unit, size_t bytes)
+{
+    struct hak_slab *slab = hak_slab_of_unit(unit);
+    slab->carved = 0;
+    slab->warm = (uint8_t)hak_max(slab->warm, bytes / HAK_PAGE_BYTES);
+    hak_slab_set_owner(slab, HAK_TAG_NOBODY);
+    hak_slot_make_empty(unit, hak_slot_class_of(unit));
 }
 
 void hak_pool_publish(struct hak_slab *slab, struct hak_block *block)

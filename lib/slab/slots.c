@@ -53,6 +53,13 @@ void hak_slot_set(size_t unit, enum hak_slot_state to, unsigned class)
     while (!hak_cas_acq_rel(state, &word, next));
 }
 
+void hak_slot_make_empty(size_t unit, unsigned class)
+{
+    hak_slot_set(unit, HAK_SLOT_EMPTY, class);
+    hak_slot_count_empty(class, 1);
+    hak_slot_list(&hak_pools[class].empty, unit);
+}
+
 void hak_slot_list(struct hak_slotlist *list, size_t unit)
 {
     uint32_t word = __atomic_fetch_or(&hak_zone.state[unit], HAK_SLOT_LISTED, __ATOMIC_ACQ_REL);
@@ -83,4 +90,13 @@ size_t hak_slot_pop(struct hak_slotlist *list, enum hak_slot_state wanted)
         else if (hak_slot_state(word) == HAK_SLOT_PUBLISHED && hak_knob(ss_adopt))
             hak_slot_list(&home->mailbox, unit);
     }
+}
+
+/* It may have been opened for another class, and left again, since it was listed. */
+size_t hak_slot_pop_empty(unsigned class)
+{
+    size_t unit = hak_slot_pop(&hak_pools[class].empty, HAK_SLOT_EMPTY);
+    if (unit != HAK_NO_UNIT)
+        hak_slot_count_empty(hak_slot_class_of(unit), -1);
+    return unit;
 }

@@ -43,16 +43,26 @@ HAK_INLINE unsigned hak_slot_index_of(size_t unit)
     return hak_slot_index(hak_load_relaxed(&hak_zone.state[unit]));
 }
 
+HAK_INLINE unsigned hak_slot_class_of(size_t unit)
+{
+    return hak_slot_class(hak_load_relaxed(&hak_zone.state[unit]));
+}
+
 /* The slot goes from `from` to ACTIVE and is the caller's; 0: it is not in that state. */
 int hak_slot_claim(size_t unit, enum hak_slot_state from);
 /* The caller's ACTIVE slot goes to `to` under `class`. */
 void hak_slot_set(size_t unit, enum hak_slot_state to, unsigned class);
+/* It becomes an EMPTY one of the class, counted and listed. */
+void hak_slot_make_empty(size_t unit, unsigned class);
 /* Pushes a hint, unless an older one still leads to the slot. */
 void hak_slot_list(struct hak_slotlist *list, size_t unit);
 /* The hint to it has been popped. */
 void hak_slot_unlist(size_t unit);
 /* Pops hints until one leads to a slot that is still `wanted`: claimed, or HAK_NO_UNIT. */
 size_t hak_slot_pop(struct hak_slotlist *list, enum hak_slot_state wanted);
+
+/* An EMPTY slot from the class's list, which is not counted as one any more; HAK_NO_UNIT: none. */
+size_t hak_slot_pop_empty(unsigned class);
 
 /* `n` more (or fewer) slots of the class that are not EMPTY, or that are. */
 void hak_slot_count_active(unsigned class, int n);

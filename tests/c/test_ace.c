@@ -3,6 +3,7 @@
 
 #include "hak.h"
 #include "os/zone.h"
+#include "slab/shared_pool.h"
 
 BOOT(unsampled, "HAKMEM_SAMPLE_BYTES=0") /* a sample lies elsewhere, and does not grow in place */
 
@@ -128,6 +129,39 @@ static void refills_are_counted_and_failed_ones_are_not(void) {
     disarm_faults();
     CHECK_EQ(refill(class, 3, 1, &list), 1);
     drain(class, blocks, 1);
+}
+
+/* What Tiny has in memory and does not use: blocks of every class that fits, and back again. */
+static void runs_of_one_unit_lie_in_slots_that_tiny_does_not_use(void) {
+    enum { SLOTS = 40, MANY = 400 };
+    static void *tiny[SLOTS], *blocks[MANY];
+    struct hak_pool_outcome outcome;
+    static struct hak_block pool_counts;
+    struct hak_slab *slabs[SLOTS];
+    for (int i = 0; i < SLOTS; i++) {
+        slabs[i] = hak_pool_acquire(5, 3, 1, &pool_counts, &outcome);
+        tiny[i] = hak_slab_blocks(slabs[i]);
+    }
+    for (int i = 0; i < SLOTS; i++)
+        hak_pool_release(slabs[i], &pool_counts);
+    int64_t empty = CLASS_COUNT(5, empty_slots);
+    unsigned class = hak_class_of(2700), lent = 0;
+    take(class, 0, MANY, blocks);
+    CHECK(CLASS_COUNT(5, empty_slots) < empty);
+    for (int i = 0; i < MANY; i++)
+        memset(blocks[i], i & 0xff, hak_classes.size[class]);
+    for (int i = 0; i < MANY; i++) {
+        const unsigned char *bytes = blocks[i];
+        CHECK_EQ(bytes[0], i & 0xff);
+        CHECK_EQ(bytes[hak_classes.size[class] - 1], i & 0xff);
+        for (int slot = 0; slot < SLOTS; slot++)
+            lent += hak_unit_of(tiny[slot]) == hak_unit_of(blocks[i]);
+    }
+    CHECK(lent > MANY / 2);
+    for (int i = 0; i < SLOTS; i++) /* headers are untouched */
+        CHECK_EQ(hak_superslab_of(slabs[i])->magic, HAK_SUPERSLAB_MAGIC);
+    drain(class, blocks, MANY);
+    CHECK(CLASS_COUNT(5, empty_slots) >= empty - 1); /* each shard keeps its last run */
 }
 
 static void direct_blocks_are_spans_of_their_own(void) {
@@ -424,6 +458,7 @@ int main(int argc, char **argv) {
     RUN(blocks_that_came_back_are_handed_out_again);
     RUN(a_block_may_be_freed_from_any_seat);
     RUN(refills_are_counted_and_failed_ones_are_not);
+    RUN(runs_of_one_unit_lie_in_slots_that_tiny_does_not_use);
     RUN(direct_blocks_are_spans_of_their_own);
     RUN(a_refused_direct_block_is_enomem);
     RUN(a_link_that_leaves_the_class_ends_a_drain_and_is_reported);

@@ -224,6 +224,58 @@ static void another_class_gives_the_slot_of_which_it_has_most(void) {
     CHECK(acquire(10) == one);
 }
 
+static void an_empty_slot_is_lent_and_serves_again_when_it_is_taken_back(void) {
+    size_t reserved = 1;
+    use_up_the_pool();
+    CHECK_EQ(hak_pool_lend(4096, &reserved), HAK_NO_UNIT);
+    acquire(10); /* the SuperSlab's first */
+    struct hak_slab *slab = acquire(10);
+    hak_pool_release(slab, &counts);
+    int64_t active = CLASS_COUNT(10, active_slots), empty = CLASS_COUNT(10, empty_slots);
+    size_t unit = hak_pool_lend(0, &reserved);
+    CHECK_EQ(unit, hak_slab_unit(slab));
+    CHECK_EQ(reserved, 0);
+    CHECK_EQ(CLASS_COUNT(10, active_slots), active); /* it is Mid's now */
+    CHECK_EQ(CLASS_COUNT(10, empty_slots), empty - 1);
+    CHECK(acquire_used(11) == NULL);
+    memset(hak_unit_address(unit), 0xee, HAK_UNIT_BYTES);
+    hak_pool_take_back(unit, HAK_UNIT_BYTES);
+    CHECK_EQ(CLASS_COUNT(10, empty_slots), empty);
+    CHECK(acquire_used(11) == slab);
+    CHECK_EQ(slab->warm, HAK_UNIT_BYTES / HAK_PAGE_BYTES);
+    hak_pool_release(slab, &counts);
+}
+
+/* The first slot of a SuperSlab is behind its header. */
+static void a_slot_with_the_header_is_lent_to_who_can_spare_the_room(void) {
+    size_t reserved;
+    use_up_the_pool();
+    struct hak_slab *first = acquire(10), *other = acquire(10);
+    do
+        first = acquire(10);
+    while (first->index != 0);
+    hak_pool_release(other, &counts);
+    hak_pool_release(first, &counts);
+    CHECK_EQ(hak_pool_lend(0, &reserved), hak_slab_unit(other));
+    CHECK_EQ(hak_pool_lend(0, &reserved), HAK_NO_UNIT);
+    CHECK_EQ(hak_pool_lend(4096, &reserved), hak_slab_unit(first));
+    CHECK_EQ(reserved, HAK_SUPERSLAB_HEADER_BYTES);
+    hak_pool_take_back(hak_slab_unit(first), 8192);
+    hak_pool_take_back(hak_slab_unit(other), 8192);
+    CHECK(acquire_used(10) != NULL && acquire_used(10) != NULL);
+}
+
+static void without_empty_reuse_nothing_is_lent(void) {
+    size_t reserved;
+    use_up_the_pool();
+    struct hak_slab *slab = acquire(10);
+    hak_pool_release(slab, &counts);
+    SET_KNOB(ss_empty_reuse, 0);
+    CHECK_EQ(hak_pool_lend(4096, &reserved), HAK_NO_UNIT);
+    SET_KNOB(ss_empty_reuse, 1);
+    CHECK(acquire_used(10) == slab);
+}
+
 static void a_superslab_is_as_large_as_the_knob_says(void) {
     for (int lg = 19; lg <= 21; lg++) {
         use_up_the_pool();
@@ -350,6 +402,9 @@ int main(int argc, char **argv) {
     RUN(without_empty_reuse_only_the_last_two_stages_serve);
     RUN(without_leave_for_new_memory_only_what_was_in_use_serves);
     RUN(another_class_gives_the_slot_of_which_it_has_most);
+    RUN(an_empty_slot_is_lent_and_serves_again_when_it_is_taken_back);
+    RUN(a_slot_with_the_header_is_lent_to_who_can_spare_the_room);
+    RUN(without_empty_reuse_nothing_is_lent);
     RUN(a_superslab_is_as_large_as_the_knob_says);
     RUN(at_the_soft_cap_no_superslab_is_mapped);
     RUN(the_soft_cap_of_one_class_is_not_anothers);

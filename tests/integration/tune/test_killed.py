@@ -57,7 +57,7 @@ def test_after_kills_at_random_moments_no_run_is_lost_or_repeated(
             for place, arm in enumerate(block.arms)
         }
         assert store.get("complete", bool)
-        assert len(store.blocks(Phase.MEASURE)) == 12
+        assert 4 <= len(store.blocks(Phase.MEASURE)) <= 12  # fewer once every arm is decided
     still_there(sweep, kept)
     # Every planned run is there, once, as its own arm.
     found = {(t.key.phase, t.key.block, t.key.position): t.arm for t in trials}
