@@ -30,9 +30,9 @@ struct hak_slab *hak_pool_acquire(unsigned class, uint32_t owner, int may_be_new
 void hak_pool_release(struct hak_slab *slab, struct hak_block *block);
 
 /* Lends the unit of an EMPTY slab to those who cut other blocks from it and can do without its
- * first *reserved bytes, at most `spare`; HAK_NO_UNIT, and *reserved as it was: there is none. It stays its SuperSlab's, and
- * is the borrower's alone until it is taken back, with so many bytes touched from its start; its
- * word in the table of states is not the borrower's to write. */
+ * first *reserved bytes, at most `spare`; HAK_NO_UNIT, and *reserved as it was: there is none. It
+ * stays its SuperSlab's, and is the borrower's alone until it is taken back, with so many bytes
+ * touched from its start; its word in the table of states is not the borrower's to write. */
 size_t hak_pool_lend(size_t spare, size_t *reserved);
 void hak_pool_take_back(size_t unit, size_t bytes);
 
