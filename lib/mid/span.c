@@ -22,7 +22,6 @@ static struct {
     struct hak_lock lock;
     size_t count;
     size_t gone; /* chunks that were given back */
-    size_t dirty_units;
     /* No chunk below has a gap of so many units; it never falls with the number of them. */
     size_t first_with[HAK_SPAN_MOST_UNITS + 1];
     struct chunk chunks[CHUNK_CAPACITY];
@@ -100,16 +99,10 @@ static struct chunk *add_chunk(void)
     return &spans.chunks[index];
 }
 
-static void count_dirty(int64_t units)
-{
-    hak_store_relaxed(&spans.dirty_units, spans.dirty_units + (size_t)units);
-}
-
 static size_t take_gap(struct chunk *chunk, unsigned at, size_t units, int *zeroed)
 {
     uint64_t mask = mask_of(at, units);
     *zeroed = (chunk->dirty & mask) == 0;
-    count_dirty(-__builtin_popcountll(chunk->dirty & mask));
     chunk->used |= mask;
     chunk->dirty &= ~mask;
     chunk->stale &= ~mask;
@@ -143,7 +136,6 @@ static void give(struct chunk *chunk, size_t index, unsigned at, size_t units)
     uint64_t mask = mask_of(at, units);
     chunk->used &= ~mask;
     chunk->dirty |= mask;
-    count_dirty((int64_t)units);
     gap_in(index, gap_around(chunk->used, at, units));
 }
 
@@ -153,11 +145,6 @@ void hak_span_give(size_t unit, size_t units)
     hak_lock_take(&spans.lock);
     give(&spans.chunks[index], index, (unsigned)at, units);
     hak_lock_release(&spans.lock);
-}
-
-int hak_span_has_dirty(void)
-{
-    return hak_load_relaxed(&spans.dirty_units) != 0;
 }
 
 int hak_span_resize(size_t unit, size_t units, size_t new_units)
@@ -192,7 +179,6 @@ static size_t purge_chunk(struct chunk *chunk)
         if (hak_os.advise(start, units << HAK_UNIT_LG, MADV_DONTNEED) != 0) /* locked memory */
             continue;
         chunk->dirty &= ~mask_of(at, units);
-        count_dirty(-(int64_t)units);
         bytes += units << HAK_UNIT_LG;
     }
     chunk->stale = chunk->dirty;
@@ -218,7 +204,6 @@ size_t hak_span_reclaim(void)
         if (chunk->used != 0)
             continue;
         hak_zone_give(chunk->unit, CHUNK_UNITS);
-        count_dirty(-__builtin_popcountll(chunk->dirty));
         *chunk = (struct chunk){.used = ~(uint64_t)0, .unit = NO_CHUNK};
         spans.gone++;
         bytes += CHUNK_UNITS * HAK_UNIT_BYTES;

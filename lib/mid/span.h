@@ -19,9 +19,6 @@ size_t hak_span_take(size_t units, int *zeroed);
 /* The units' map words are 0 by now. */
 void hak_span_give(size_t unit, size_t units);
 
-/* Are there free units with contents? A guess, without a lock. */
-int hak_span_has_dirty(void);
-
 /* Makes a span longer or shorter where it is. 0: what lies behind is not free. */
 int hak_span_resize(size_t unit, size_t units, size_t new_units);
 

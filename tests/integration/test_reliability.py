@@ -72,6 +72,14 @@ def test_the_edges_hold_without_fronts_and_caches_too(directory: Path) -> None:
     passes([built("edges", directory)], {"HAKMEM_MODE": "minimal"})
 
 
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_calloc_gives_zeros_where_the_kernel_takes_no_pages_back(
+    directory: Path, geometry: str
+) -> None:
+    knobs = {"HAKMEM_PURGE_IDLE_MS": "50", "HAKMEM_TINY_GEOMETRY": geometry}
+    passes([built("locked_memory", directory)], knobs)
+
+
 @pytest.mark.parametrize("bytes_each", [64, 1000, 6000, 100_000, 600_000, 3_000_000])
 @pytest.mark.parametrize("space_mib", [64, 128, 300])
 def test_a_limit_on_address_space_is_used_and_survived(
