@@ -9,7 +9,7 @@
 
 enum { BLOCKS = 12, SIZES = 6 };
 
-static const size_t sizes[SIZES] = {100, 1000, 20000, 200000, 700000, 3000000};
+static const size_t sizes[SIZES] = {700000, 100, 1000, 20000, 200000, 3000000};
 
 static void *filled(size_t bytes) {
     void *block = malloc(bytes);
@@ -27,10 +27,10 @@ static void fill_and_free(size_t bytes) {
 
 /* Slow paths, some of which find that it is time. */
 static void pass_time(void) {
-    for (int step = 0; step < 15; step++) {
+    for (int step = 0; step < 30; step++) {
         usleep(20000);
         for (size_t i = 0; i < 200; i++)
-            free(opaque_pointer(malloc(opaque(100000 + i * 3000))));
+            free(opaque_pointer(malloc(opaque(2000000 + i * 4096))));
     }
 }
 
