@@ -23,7 +23,7 @@
 #define SLOW_PATHS_A_TICK 64
 
 /* A class is idle when nothing was popped from it from one look to the next. */
-#define SLOW_PATHS_A_LOOK 16
+#define REFILLS_A_LOOK 16
 
 /* Steps until a nested call's countdown, which has run out, does so again. */
 #define LOOK_AGAIN 64
@@ -81,12 +81,28 @@ static void arm_pushes(struct hak_front *front, unsigned class, int64_t length)
     hak_pair_arm(hak_pair_base(front->block, class, front_pushes), room > 0 ? (uint64_t)room : 1);
 }
 
+static uint16_t pops_of(const struct hak_front *front, unsigned class)
+{
+    return (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
+}
+
+static void look_for_idle(struct hak_front *front)
+{
+    for (unsigned class = 0; class < hak_classes.count; class++) {
+        uint16_t pops = pops_of(front, class);
+        front->idle[class] = pops == front->seen_pops[class];
+        front->seen_pops[class] = pops;
+    }
+}
+
 /* The list was empty, and `count` blocks have come into it by another way than a push. */
 static void list_refilled(struct hak_front *front, unsigned class, unsigned count)
 {
     hak_sample_class(class);
     front->extra[class] += count - length_of(front, class);
     arm_pushes(front, class, count);
+    if (hak_unlikely(++front->refills % REFILLS_A_LOOK == 0))
+        look_for_idle(front);
 }
 
 /* A thread without a block counts in the process's, where others count too. */
@@ -133,20 +149,6 @@ static void drain_idle_class(struct hak_front *front, unsigned class)
         drain(front, class, (unsigned)length);
     if (class < hak_classes.tiny_count)
         hak_tiny_give_kept(front->heap, class);
-}
-
-static uint16_t pops_of(const struct hak_front *front, unsigned class)
-{
-    return (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
-}
-
-static void look_for_idle(struct hak_front *front)
-{
-    for (unsigned class = 0; front->block != NULL && class < hak_classes.count; class++) {
-        uint16_t pops = pops_of(front, class);
-        front->idle[class] = pops == front->seen_pops[class];
-        front->seen_pops[class] = pops;
-    }
 }
 
 /* Before memory is touched that was not in use before, what is kept of idle classes goes back. A
@@ -232,10 +234,7 @@ static void look_around(struct hak_front *front)
 {
     if (hak_unlikely(hak_control_waits()))
         hak_control_answer();
-    front->slow_paths++;
-    if (hak_unlikely(front->slow_paths % SLOW_PATHS_A_LOOK == 0))
-        look_for_idle(front);
-    if (hak_unlikely(front->slow_paths % SLOW_PATHS_A_TICK == 0))
+    if (hak_unlikely(++front->slow_paths % SLOW_PATHS_A_TICK == 0))
         hak_tick();
 }
 

@@ -18,7 +18,8 @@ struct hak_zone {
     uintptr_t base;
     size_t units;    /* 0 before the start: then no address is inside */
     uint32_t *map;   /* [units]: owner tag << 8 | class, 0 for a unit nobody uses */
-    uint32_t *state; /* [units]: slot states, owned by slab/shared_pool */
+    uint32_t *state; /* [units]: slot states, owned by slab/shared_pool; of a direct block's span,
+                      * by mid/sparse */
     uint32_t *next;  /* [units]: links of slot lists, owned by slab/shared_pool; of ranges
                       * that nobody holds, by the zone */
     uint32_t *run;   /* [units]: which run, owned by mid/run; also of a slot on loan */
