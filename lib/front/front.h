@@ -24,7 +24,7 @@ struct hak_front {
     uint32_t slow_paths;   /* taken so far: once in many, the thread looks at the clock */
     uint32_t extra[HAK_CLASS_CAPACITY]; /* length of a list = extra + pushes - pops, modulo 2^32 */
     uint8_t calm[HAK_CLASS_CAPACITY];  /* looks in a row that found the list short */
-    uint32_t refills;      /* of its lists */
+    uint32_t refills;      /* so far: at one in many, it looks for lists that are idle */
     uint32_t runs;         /* mapped for the thread, about */
     uint16_t seen_pops[HAK_CLASS_CAPACITY]; /* at the last look for idle lists; modulo 2^16 */
     uint8_t idle[HAK_CLASS_CAPACITY]; /* not popped between the last two looks */

@@ -86,8 +86,11 @@ static uint16_t pops_of(const struct hak_front *front, unsigned class)
     return (uint16_t)hak_pair_value(hak_pair_base(front->block, class, front_pops));
 }
 
+/* At each refill, of one block or more. */
 static void look_for_idle(struct hak_front *front)
 {
+    if (hak_likely(++front->refills % REFILLS_A_LOOK != 0) || front->block == NULL)
+        return;
     for (unsigned class = 0; class < hak_classes.count; class++) {
         uint16_t pops = pops_of(front, class);
         front->idle[class] = pops == front->seen_pops[class];
@@ -101,8 +104,6 @@ static void list_refilled(struct hak_front *front, unsigned class, unsigned coun
     hak_sample_class(class);
     front->extra[class] += count - length_of(front, class);
     arm_pushes(front, class, count);
-    if (hak_unlikely(++front->refills % REFILLS_A_LOOK == 0))
-        look_for_idle(front);
 }
 
 /* A thread without a block counts in the process's, where others count too. */
@@ -167,6 +168,7 @@ static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call
     if (front->own_word == HAK_NO_WORD)
         return without_front(front, class, call);
     void *list = NULL;
+    look_for_idle(front);
     unsigned got = hak_tiny_refill(front->heap, class, 0, &list);
     if (hak_unlikely(got == 0)) {
         drain_idle(front);
@@ -213,6 +215,8 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
         .keeps = front->shared_word != HAK_NO_WORD,
         .counts = counts_of(front),
     };
+    if (!hak_ace_is_direct(class))
+        look_for_idle(front);
     if (is_time_to_drain(front, class))
         drain_idle(front);
     if (!hkm_ace_alloc(&request, &answer))

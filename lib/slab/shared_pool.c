@@ -316,6 +316,7 @@ size_t hak_pool_lend(size_t spare, size_t *reserved)
         return HAK_NO_UNIT;
     }
     *reserved = reserved_in(unit);
+    hak_gauge_add(lent_slots, 1);
     return unit;
 }
 
@@ -325,6 +326,7 @@ void hak_pool_take_back(size_t unit, size_t bytes)
     slab->carved = 0;
     slab->warm = (uint8_t)hak_max(slab->warm, bytes / HAK_PAGE_BYTES);
     hak_slab_set_owner(slab, HAK_TAG_NOBODY);
+    hak_gauge_add(lent_slots, -1);
     hak_slot_make_empty(unit, hak_slot_class_of(unit));
 }
 

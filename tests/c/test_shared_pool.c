@@ -232,14 +232,17 @@ static void an_empty_slot_is_lent_and_serves_again_when_it_is_taken_back(void) {
     struct hak_slab *slab = acquire(10);
     hak_pool_release(slab, &counts);
     int64_t active = CLASS_COUNT(10, active_slots), empty = CLASS_COUNT(10, empty_slots);
+    int64_t lent = COUNT(lent_slots);
     size_t unit = hak_pool_lend(0, &reserved);
     CHECK_EQ(unit, hak_slab_unit(slab));
     CHECK_EQ(reserved, 0);
     CHECK_EQ(CLASS_COUNT(10, active_slots), active); /* it is Mid's now */
+    CHECK_EQ(COUNT(lent_slots), lent + 1);
     CHECK_EQ(CLASS_COUNT(10, empty_slots), empty - 1);
     CHECK(acquire_used(11) == NULL);
     memset(hak_unit_address(unit), 0xee, HAK_UNIT_BYTES);
     hak_pool_take_back(unit, HAK_UNIT_BYTES);
+    CHECK_EQ(COUNT(lent_slots), lent);
     CHECK_EQ(CLASS_COUNT(10, empty_slots), empty);
     CHECK(acquire_used(11) == slab);
     CHECK_EQ(slab->warm, HAK_UNIT_BYTES / HAK_PAGE_BYTES);
