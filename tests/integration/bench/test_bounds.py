@@ -1,0 +1,51 @@
+"""bench/bounds.py plays the workloads' own requests: the same numbers, the same classes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from bench import bounds
+from hakmem_tools.bench.peers import PROJECT
+from tests.integration.compiled import FLAGS, compiled
+
+NUMBERS = """
+#include "workload.h"
+int main(void)
+{
+    for (uint64_t stream = 0; stream < 3; stream++) {
+        struct workload_random random = workload_seed(stream);
+        for (int i = 0; i < 500; i++)
+            printf("%zu ", workload_between(&random, 16, 70000));
+    }
+    return 0;
+}
+"""
+
+
+def test_its_random_numbers_are_the_workloads(tmp_path: Path) -> None:
+    source = tmp_path / "numbers.c"
+    source.write_text(NUMBERS)
+    flags = [flag for flag in FLAGS if flag != "-Wextra"]
+    program = compiled(source, tmp_path, *flags, f"-I{PROJECT / 'bench' / 'workloads'}")
+    told = subprocess.run([program], capture_output=True, check=True, timeout=60).stdout.split()
+    streams = [bounds.Random(stream) for stream in range(3)]
+    assert [int(number) for number in told] == [
+        random.between(16, 70000) for random in streams for _ in range(500)
+    ]
+
+
+def test_its_classes_are_the_librarys() -> None:
+    ended = subprocess.run(
+        [PROJECT / ".venv" / "bin" / "hakmem", "stat", "--json", "--all", "--", "true"],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    classes = json.loads(ended.stdout.splitlines()[-1])["classes"]
+    sizes = sorted({row["size_bytes"] for row in classes if 16 <= row["size_bytes"] <= 1 << 20})
+    assert len(sizes) > 50
+    assert [bounds.class_of(size) for size in sizes] == sizes
+    least = zip(sizes, sizes[1:], strict=False)
+    assert all(bounds.class_of(smaller + 1) == larger for smaller, larger in least)
