@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 from pathlib import Path
@@ -47,5 +48,5 @@ def test_its_classes_are_the_librarys() -> None:
     sizes = sorted({row["size_bytes"] for row in classes if 16 <= row["size_bytes"] <= 1 << 20})
     assert len(sizes) > 50
     assert [bounds.class_of(size) for size in sizes] == sizes
-    least = zip(sizes, sizes[1:], strict=False)
-    assert all(bounds.class_of(smaller + 1) == larger for smaller, larger in least)
+    pairs = itertools.pairwise(sizes)
+    assert all(bounds.class_of(smaller + 1) == larger for smaller, larger in pairs)
