@@ -131,7 +131,7 @@ static void *fall_back(struct hak_front *front, unsigned class, struct hak_call 
 static void *without_front(struct hak_front *front, unsigned class, struct hak_call *call)
 {
     void *list = NULL;
-    if (hak_tiny_refill(front->heap, class, 1, &list) == 0)
+    if (hak_tiny_refill(front->heap, class, &list) == 0)
         return fall_back(front, class, call);
     void *block = list;
     hak_tiny_drain(front->heap, class, *(void **)block, HAK_WHOLE_LIST);
@@ -169,11 +169,11 @@ static void *alloc_tiny(struct hak_front *front, unsigned class, struct hak_call
         return without_front(front, class, call);
     void *list = NULL;
     look_for_idle(front);
-    unsigned got = hak_tiny_refill(front->heap, class, 0, &list);
+    unsigned got = hak_tiny_refill_used(front->heap, class, &list);
     if (hak_unlikely(got == 0)) {
         drain_idle(front);
         hak_tiny_visit_others(front->heap);
-        got = hak_tiny_refill(front->heap, class, 1, &list);
+        got = hak_tiny_refill_new(front->heap, class, &list);
     }
     if (got == 0)
         return fall_back(front, class, call);

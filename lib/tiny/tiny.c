@@ -289,14 +289,12 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
     return 0;
 }
 
-static unsigned next_batch(struct hak_tiny_bin *bin, unsigned class)
+static unsigned batch_of(const struct hak_tiny_bin *bin, unsigned class)
 {
     unsigned most = hak_policy_now()->front_refill[class];
     if (!hak_policy_now()->refill_ramp)
         return most;
-    unsigned want = (unsigned)hak_min(hak_max(bin->batch, FIRST_BATCH), most);
-    bin->batch = want * 2;
-    return want;
+    return (unsigned)hak_min(hak_max(bin->batch, FIRST_BATCH), most);
 }
 
 static int adopt_some(struct hak_heap *heap, unsigned class)
@@ -334,11 +332,14 @@ static int acquire(struct hak_heap *heap, unsigned class, int may_be_new)
     return 1;
 }
 
-static unsigned refill_from(struct hak_heap *heap, unsigned class, int may_be_new, void **list,
-                            unsigned *source)
+/* One of the two steps of a refill. */
+typedef unsigned refill_step(struct hak_heap *heap, unsigned class, unsigned want, void **list,
+                             unsigned *source);
+
+static unsigned take_used(struct hak_heap *heap, unsigned class, unsigned want, void **list,
+                          unsigned *source)
 {
-    unsigned want = next_batch(&heap->bins[class], class), got;
-    heap->outcome = (struct hak_pool_outcome){.is_new = 0};
+    unsigned got;
     *source = drain_remote(heap, class) ? HAK_SOURCE_REMOTE : HAK_SOURCE_SLAB;
     if ((got = take_from_partial(heap, class, want, list)) != 0)
         return got;
@@ -346,19 +347,32 @@ static unsigned refill_from(struct hak_heap *heap, unsigned class, int may_be_ne
     if (is_turn_to_adopt(heap) && adopt_some(heap, class))
         return take_from_partial(heap, class, want, list);
     *source = HAK_SOURCE_SHARED;
-    if (acquire(heap, class, may_be_new))
+    return acquire(heap, class, 0) ? take_from_partial(heap, class, want, list) : 0;
+}
+
+static unsigned take_new(struct hak_heap *heap, unsigned class, unsigned want, void **list,
+                         unsigned *source)
+{
+    *source = HAK_SOURCE_SLAB; /* blocks may have come home since the first step */
+    unsigned got = take_from_partial(heap, class, want, list);
+    if (got != 0)
+        return got;
+    *source = HAK_SOURCE_SHARED;
+    if (acquire(heap, class, 1))
         return take_from_partial(heap, class, want, list);
-    if (!may_be_new)
-        return 0;
     *source = HAK_SOURCE_ADOPT;
     return adopt_some(heap, class) ? take_from_partial(heap, class, want, list) : 0;
 }
 
-unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, int may_be_new, void **list)
+static unsigned refill(struct hak_heap *heap, unsigned class, void **list, refill_step *step)
 {
     unsigned source;
     hak_lock_take(&heap->lock);
-    unsigned got = refill_from(heap, class, may_be_new, list, &source);
+    unsigned want = batch_of(&heap->bins[class], class);
+    heap->outcome = (struct hak_pool_outcome){.is_new = 0};
+    unsigned got = step(heap, class, want, list, &source);
+    if (got != 0)
+        heap->bins[class].batch = want * 2;
     heap->turns++;
     hak_lock_release(&heap->lock);
     if (got == 0)
@@ -369,6 +383,22 @@ unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, int may_be_new, 
     heap->path = source == HAK_SOURCE_SHARED ? HAK_PATH_STAGE_0_5 + heap->outcome.stage
                                              : HAK_PATH_SLAB + source;
     return got;
+}
+
+unsigned hak_tiny_refill_used(struct hak_heap *heap, unsigned class, void **list)
+{
+    return refill(heap, class, list, take_used);
+}
+
+unsigned hak_tiny_refill_new(struct hak_heap *heap, unsigned class, void **list)
+{
+    return refill(heap, class, list, take_new);
+}
+
+unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list)
+{
+    unsigned got = hak_tiny_refill_used(heap, class, list);
+    return got != 0 ? got : hak_tiny_refill_new(heap, class, list);
 }
 
 _Static_assert(HAK_PATH_SLAB + HAK_SOURCE_REMOTE == HAK_PATH_REMOTE &&

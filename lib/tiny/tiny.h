@@ -51,9 +51,12 @@ struct hak_heap {
 void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block);
 
 /* Prepends blocks of `class` to *list and returns their number; 0: the shared pool
- * failed, and hak_tiny_fall_back() is next. Without `may_be_new` it fails, too, when no memory that
- * was in use before is at hand. */
-unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, int may_be_new, void **list);
+ * failed, and hak_tiny_fall_back() is next. */
+unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list);
+/* Its two steps, for who does something between: what was in use before; when that brings none, new
+ * memory. */
+unsigned hak_tiny_refill_used(struct hak_heap *heap, unsigned class, void **list);
+unsigned hak_tiny_refill_new(struct hak_heap *heap, unsigned class, void **list);
 
 /* A slab without used blocks that the class keeps for its next refill goes to the shared pool. */
 void hak_tiny_give_kept(struct hak_heap *heap, unsigned class);

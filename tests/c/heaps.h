@@ -40,7 +40,7 @@ static unsigned take(struct hak_heap *heap, unsigned class, unsigned count, void
     void *list = NULL;
     unsigned got = 0;
     while (got < count) {
-        if (list == NULL && hak_tiny_refill(heap, class, 1, &list) == 0)
+        if (list == NULL && hak_tiny_refill(heap, class, &list) == 0)
             break;
         blocks[got++] = list;
         list = *(void **)list;

@@ -7,10 +7,10 @@ static void batches_grow_from_few_to_the_policys(void) {
     void *list = NULL;
     set_up();
     unsigned most = hak_policy_now()->front_refill[4], sum = 0;
-    CHECK_EQ(hak_tiny_refill(&alice, 4, 1, &list), 4);
-    CHECK_EQ(hak_tiny_refill(&alice, 4, 1, &list), 8);
+    CHECK_EQ(hak_tiny_refill(&alice, 4, &list), 4);
+    CHECK_EQ(hak_tiny_refill(&alice, 4, &list), 8);
     for (int i = 0; i < 20; i++) {
-        unsigned got = hak_tiny_refill(&alice, 4, 1, &list);
+        unsigned got = hak_tiny_refill(&alice, 4, &list);
         CHECK_BETWEEN(got, 1, most);
         sum += got;
     }
@@ -134,7 +134,7 @@ static void at_the_soft_cap_legacy_serves_and_the_failure_is_counted(void) {
     while (CLASS_COUNT(class, shared_fail) + (int64_t)alice_count(class, HAK_CLASS_shared_fail) ==
            0) {
         void *list = NULL;
-        if (hak_tiny_refill(&alice, class, 1, &list) == 0) {
+        if (hak_tiny_refill(&alice, class, &list) == 0) {
             blocks[0] = hak_tiny_fall_back(&alice, class);
             break;
         }
@@ -145,7 +145,7 @@ static void at_the_soft_cap_legacy_serves_and_the_failure_is_counted(void) {
     CHECK_EQ(CLASS_COUNT(class, legacy_allocs), 1);
     SET_KNOB_AT(tiny_cap, class, 0);
     void *list = NULL;
-    CHECK(hak_tiny_refill(&alice, class, 1, &list) > 0);
+    CHECK(hak_tiny_refill(&alice, class, &list) > 0);
 }
 
 static void without_superslabs_every_refill_goes_to_legacy_uncounted(void) {
@@ -153,10 +153,22 @@ static void without_superslabs_every_refill_goes_to_legacy_uncounted(void) {
     set_up();
     unsigned class = hak_class_of(1500);
     SET_KNOB(superslab_enable, 0);
-    CHECK_EQ(hak_tiny_refill(&alice, class, 1, &list), 0);
+    CHECK_EQ(hak_tiny_refill(&alice, class, &list), 0);
     CHECK(hak_tiny_fall_back(&alice, class) != NULL);
     CHECK_EQ(alice_count(class, HAK_CLASS_shared_fail), 0);
     SET_KNOB(superslab_enable, 1);
+}
+
+static void a_refill_that_needs_new_memory_is_one_need(void) {
+    void *list = NULL;
+    unsigned class = hak_class_of(1792);
+    set_up();
+    while (hak_tiny_refill_used(&alice, class, &list) != 0)
+        ;
+    uint32_t needs = alice.needs; /* the last one is counted */
+    CHECK(hak_tiny_refill_new(&alice, class, &list) != 0);
+    CHECK_EQ(alice.needs, needs);
+    hak_tiny_drain(&alice, class, list, ~0u);
 }
 
 static void adoption_comes_before_mapping_unless_the_knob_says_otherwise(void) {
@@ -270,6 +282,7 @@ int main(int argc, char **argv) {
     RUN(blocks_of_a_slab_that_was_published_meanwhile_find_their_way_home);
     RUN(at_the_soft_cap_legacy_serves_and_the_failure_is_counted);
     RUN(without_superslabs_every_refill_goes_to_legacy_uncounted);
+    RUN(a_refill_that_needs_new_memory_is_one_need);
     RUN(adoption_comes_before_mapping_unless_the_knob_says_otherwise);
     RUN(a_link_out_of_the_zone_ends_a_drain_and_is_reported);
     RUN(an_interior_pointer_ends_a_drain_and_is_reported);
