@@ -3,268 +3,16 @@
 #include "core/codes.h"
 #include "core/config.h"
 #include "core/probe.h"
-#include "slab/home.h"
 #include "slab/legacy.h"
 #include "slab/remote.h"
 #include "slab/shared_pool.h"
+#include "tiny/bins.h"
+
+uint32_t hak_tiny_heaps;
 
 /* A thread's first refill of a class is small, and each next one twice as large: a
  * program that needs three blocks does not touch a page of them. */
 #define FIRST_BATCH 4
-
-/* Partly used slabs beyond these go to the mailbox: other threads need them more. */
-#define KEPT_PARTIAL 32
-
-/* ---- lists of slabs -------------------------------------------------------- */
-
-static void link_slab(struct hak_slab **list, struct hak_slab *slab)
-{
-    slab->prev = NULL;
-    slab->next = *list;
-    if (slab->next != NULL)
-        slab->next->prev = slab;
-    *list = slab;
-}
-
-static void unlink_slab(struct hak_slab **list, struct hak_slab *slab)
-{
-    if (slab->prev != NULL)
-        slab->prev->next = slab->next;
-    else
-        *list = slab->next;
-    if (slab->next != NULL)
-        slab->next->prev = slab->prev;
-}
-
-static void add_partial(struct hak_tiny_bin *bin, struct hak_slab *slab)
-{
-    slab->full = 0;
-    link_slab(&bin->partial, slab);
-    if (slab->next == NULL)
-        bin->last = slab;
-    bin->partial_count++;
-}
-
-static void remove_partial(struct hak_tiny_bin *bin, struct hak_slab *slab)
-{
-    if (bin->last == slab)
-        bin->last = slab->prev;
-    unlink_slab(&bin->partial, slab);
-    bin->partial_count--;
-}
-
-static void add_full(struct hak_tiny_bin *bin, struct hak_slab *slab)
-{
-    slab->full = 1;
-    link_slab(&bin->full, slab);
-}
-
-static void remove_slab(struct hak_tiny_bin *bin, struct hak_slab *slab)
-{
-    if (slab->full)
-        unlink_slab(&bin->full, slab);
-    else
-        remove_partial(bin, slab);
-}
-
-/* ---- blocks coming home ---------------------------------------------------- */
-
-/* What others have freed goes to the slab. */
-static void take_remote(struct hak_heap *heap, struct hak_slab *slab)
-{
-    unsigned count = hak_remote_take(slab);
-    if (count == 0)
-        return;
-    hak_count_class(heap->block, slab->class, remote_drains, 1);
-    hak_count_class(heap->block, slab->class, remote_drained, count);
-    hak_probe_remote_drain(slab->class, count, slab->used == 0);
-}
-
-/* The edge EMPTY -> pool. A slab that waits in a remote queue is looked at again when it
- * comes out. The one that refills are served from stays: it would be back at once. */
-static void release_if_empty(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
-{
-    if (slab->used == hak_remote_count(slab)) /* the others are all on the remote list */
-        take_remote(heap, slab);
-    if (slab->used != 0 || !hak_knob(ss_empty_reuse) || hak_remote_is_queued(slab))
-        return;
-    if (slab == bin->partial && slab->next == NULL)
-        return;
-    remove_slab(bin, slab);
-    hak_pool_release(slab, heap->block);
-}
-
-void hak_tiny_give_kept(struct hak_heap *heap, unsigned class)
-{
-    struct hak_tiny_bin *bin = &heap->bins[class];
-    hak_lock_take(&heap->lock);
-    struct hak_slab *slab = bin->partial;
-    if (slab != NULL && slab->used == 0 && hak_knob(ss_empty_reuse) &&
-        !hak_remote_is_queued(slab)) {
-        remove_partial(bin, slab);
-        hak_pool_release(slab, heap->block);
-    }
-    hak_lock_release(&heap->lock);
-}
-
-/* Heaps in use: a thread that is alone has nobody to leave slabs to. */
-static uint32_t heaps;
-
-static int publish_last(struct hak_heap *heap, struct hak_tiny_bin *bin)
-{
-    struct hak_slab *slab = bin->last;
-    if (!hak_knob(ss_adopt) || slab->used == 0 || hak_load_relaxed(&heaps) < 2)
-        return 0;
-    remove_partial(bin, slab);
-    hak_pool_publish(slab, heap->block);
-    return 1;
-}
-
-static void publish_surplus(struct hak_heap *heap, struct hak_tiny_bin *bin)
-{
-    while (bin->partial_count > KEPT_PARTIAL && publish_last(heap, bin))
-        ;
-}
-
-/* Blocks have just come home to the slab. */
-static void came_home(struct hak_heap *heap, struct hak_slab *slab)
-{
-    struct hak_tiny_bin *bin = &heap->bins[slab->class];
-    if (slab->full) {
-        unlink_slab(&bin->full, slab);
-        add_partial(bin, slab);
-    }
-    release_if_empty(heap, bin, slab);
-}
-
-/* A slab may have been published while blocks of it lay in the front. */
-static int is_published(uint32_t word, unsigned class)
-{
-    uint32_t tag = word >> HAK_TAG_SHIFT;
-    return word != 0 && (word & HAK_CLASS_MASK) == class &&
-           (tag < HAK_BLOCK_CAPACITY || tag == HAK_TAG_NOBODY);
-}
-
-/* Tells what is wrong with a block that belongs to no slab, or whose slab does not take it. */
-static HAK_COLD void refuse(const struct hak_heap *heap, unsigned class, const void *block)
-{
-    size_t unit = hak_unit_of(block);
-    const struct hak_slab *slab = NULL;
-    if (unit < hak_zone.units && hak_zone.map[unit] == hak_unit_word(heap->tag, class))
-        slab = hak_slab_of_unit(unit);
-    if (slab != NULL && hak_slab_holds(slab, block))
-        hak_integrity(HAK_INTEGRITY_COUNT, block, slab->home, slab->used);
-    else
-        hak_integrity(HAK_INTEGRITY_FREE_LINK, block, unit, class);
-}
-
-static void send_home(struct hak_heap *heap, size_t unit, unsigned class, void **list)
-{
-    void *block = *list;
-    *list = *(void **)block;
-    heap->sent++;
-    hak_outbox_put(heap, unit, class, block);
-}
-
-/* Slabs that blocks of a drain came home to. They are looked at when it is over, and none is
- * published before. */
-struct visited {
-    struct hak_slab *slabs[32];
-    unsigned count;
-};
-
-static void look_at_visited(struct hak_heap *heap, struct visited *visited)
-{
-    for (unsigned i = 0; i < visited->count; i++) {
-        visited->slabs[i]->visited = 0;
-        came_home(heap, visited->slabs[i]);
-    }
-    visited->count = 0;
-}
-
-static void note_visit(struct hak_heap *heap, struct visited *visited, struct hak_slab *slab)
-{
-    if (visited->count == HAK_COUNT_OF(visited->slabs))
-        look_at_visited(heap, visited);
-    slab->visited = 1;
-    visited->slabs[visited->count++] = slab;
-}
-
-/* A list that was freed in disorder goes from slab to slab. Which comes next is anybody's guess,
- * and the processor's are wrong: then each block is put by itself, without a question. */
-#define ORDERLY_RUN 4
-
-static unsigned put_home(struct hak_slab *slab, unsigned class, int *orderly, unsigned count,
-                         void **list)
-{
-    if (*orderly) {
-        unsigned put = hak_home_put_run(slab, count, list);
-        *orderly = put >= ORDERLY_RUN;
-        return put;
-    }
-    void *next = *(void **)*list;
-    if (hak_unlikely(!hak_home_put(slab, class, *list)))
-        return 0;
-    *list = next;
-    return 1;
-}
-
-/* Returns the rest of the list: none behind a bad link, since nothing there is ours to follow. */
-static void *drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
-{
-    struct visited visited;
-    const uint32_t own_word = hak_unit_word(heap->tag, class);
-    int orderly = 1;
-    visited.count = 0; /* the rest is left as it is: it is some lines of memory */
-    while (list != NULL && count != 0) {
-        size_t unit = hak_unit_of(list);
-        uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-        unsigned put = 0;
-        if (hak_likely(word == own_word)) {
-            struct hak_slab *slab = hak_slab_of_unit(unit);
-            put = put_home(slab, class, &orderly, count, &list);
-            if (!slab->visited)
-                note_visit(heap, &visited, slab);
-        } else if (is_published(word, class)) {
-            send_home(heap, unit, class, &list);
-            put = 1;
-        }
-        if (hak_unlikely(put == 0)) {
-            refuse(heap, class, list);
-            list = NULL;
-        }
-        count -= put;
-    }
-    look_at_visited(heap, &visited);
-    publish_surplus(heap, &heap->bins[class]);
-    return list;
-}
-
-void *hak_tiny_drain(struct hak_heap *heap, unsigned class, void *list, unsigned count)
-{
-    hak_lock_take(&heap->lock);
-    list = drain(heap, class, list, count);
-    hak_lock_release(&heap->lock);
-    return list;
-}
-
-/* Takes in what others have freed. Returns 1 if `class` got blocks. */
-static int drain_remote(struct hak_heap *heap, unsigned class)
-{
-    int helped = 0;
-    struct hak_slab *slab;
-    if (!hak_remote_waiting(heap->tag))
-        return 0;
-    while ((slab = hak_remote_next(heap->tag)) != NULL) {
-        if (slab->linked == NULL) /* else when it runs out, or all blocks are home */
-            take_remote(heap, slab);
-        struct hak_tiny_bin *bin = &heap->bins[slab->class];
-        helped |= slab->class == class;
-        came_home(heap, slab);
-        publish_surplus(heap, bin);
-    }
-    return helped;
-}
 
 /* ---- refill ------------------------------------------------------------------ */
 
@@ -275,13 +23,13 @@ static unsigned take_from_partial(struct hak_heap *heap, unsigned class, unsigne
     struct hak_slab *slab;
     while ((slab = bin->partial) != NULL) {
         if (slab->linked == NULL)
-            take_remote(heap, slab);
+            hak_tiny_take_remote(heap, slab);
         unsigned got = hak_slab_take(slab, want, list);
         if (!hak_slab_has_room(slab))
-            take_remote(heap, slab); /* in no queue any more, it may still have some */
+            hak_tiny_take_remote(heap, slab); /* in no queue any more, it may still have some */
         if (!hak_slab_has_room(slab)) {
-            remove_partial(bin, slab);
-            add_full(bin, slab);
+            hak_bin_remove_partial(bin, slab);
+            hak_bin_add_full(bin, slab);
         }
         if (got != 0)
             return got;
@@ -304,10 +52,10 @@ static int adopt_some(struct hak_heap *heap, unsigned class)
         if (slab == NULL)
             return 0;
         if (hak_slab_has_room(slab)) {
-            add_partial(&heap->bins[class], slab);
+            hak_bin_add_partial(&heap->bins[class], slab);
             return 1;
         }
-        add_full(&heap->bins[class], slab);
+        hak_bin_add_full(&heap->bins[class], slab);
     }
     return 0;
 }
@@ -328,7 +76,7 @@ static int acquire(struct hak_heap *heap, unsigned class, int may_be_new)
         hak_pool_acquire(class, heap->tag, may_be_new, heap->block, &heap->outcome);
     if (slab == NULL)
         return 0;
-    add_partial(&heap->bins[class], slab);
+    hak_bin_add_partial(&heap->bins[class], slab);
     return 1;
 }
 
@@ -340,7 +88,7 @@ static unsigned take_used(struct hak_heap *heap, unsigned class, unsigned want, 
                           unsigned *source)
 {
     unsigned got;
-    *source = drain_remote(heap, class) ? HAK_SOURCE_REMOTE : HAK_SOURCE_SLAB;
+    *source = hak_tiny_drain_remote(heap, class) ? HAK_SOURCE_REMOTE : HAK_SOURCE_SLAB;
     if ((got = take_from_partial(heap, class, want, list)) != 0)
         return got;
     *source = HAK_SOURCE_ADOPT;
@@ -432,7 +180,7 @@ static void visit(struct hak_heap *heap)
     if (!hak_lock_try(&heap->lock))
         return;
     if (heap->is_open && heap->turns == heap->seen_turns)
-        drain_remote(heap, 0);
+        hak_tiny_drain_remote(heap, 0);
     heap->seen_turns = heap->turns;
     hak_lock_release(&heap->lock);
 }
@@ -440,7 +188,7 @@ static void visit(struct hak_heap *heap)
 void hak_tiny_visit_others(const struct hak_heap *own)
 {
     static uint32_t visits;
-    if (hak_load_relaxed(&heaps) < 2 || hak_lock_forking)
+    if (hak_load_relaxed(&hak_tiny_heaps) < 2 || hak_lock_forking)
         return;
     uint32_t count = hak_load_relaxed(&known_count);
     for (uint32_t i = 0; i < hak_min(count, VISITS); i++) {
@@ -457,7 +205,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
     heap->tag = tag;
     heap->block = block;
     hak_outbox_start(heap);
-    hak_add_relaxed(&heaps, 1);
+    hak_add_relaxed(&hak_tiny_heaps, 1);
     hak_lock_take(&heap->lock);
     hak_remote_open(tag);
     heap->is_open = 1;
@@ -470,8 +218,8 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 
 static void leave_slab(struct hak_heap *heap, struct hak_tiny_bin *bin, struct hak_slab *slab)
 {
-    remove_slab(bin, slab);
-    take_remote(heap, slab);
+    hak_bin_remove(bin, slab);
+    hak_tiny_take_remote(heap, slab);
     if (slab->used == 0 && hak_knob(ss_empty_reuse) && !hak_remote_is_queued(slab))
         hak_pool_release(slab, heap->block);
     else
@@ -482,7 +230,7 @@ void hak_tiny_end(struct hak_heap *heap)
 {
     hak_tiny_flush_outbox(heap);
     hak_lock_take(&heap->lock);
-    drain_remote(heap, 0);
+    hak_tiny_drain_remote(heap, 0);
     for (unsigned c = 0; c < hak_classes.tiny_count; c++) {
         struct hak_tiny_bin *bin = &heap->bins[c];
         while (bin->partial != NULL)
@@ -494,7 +242,7 @@ void hak_tiny_end(struct hak_heap *heap)
     hak_remote_close(heap->tag);
     heap->is_open = 0;
     hak_lock_release(&heap->lock);
-    hak_sub_relaxed(&heaps, 1);
+    hak_sub_relaxed(&hak_tiny_heaps, 1);
 }
 
 /* The child's other threads are gone: what one of them held stays held, and is let alone. */
