@@ -2,15 +2,19 @@
 
 /proc/PID/maps goes with the process, and a program may live for less than our next look. This
 log is attached before the program runs and needs nobody to be alive: perf records, one ring
-for each CPU. Used for the stacks of started programs; counts what it lost.
+for each CPU, put in the order of their times, since a process goes from CPU to CPU. Used for
+the stacks of started programs; counts what it lost.
 """
 
 from __future__ import annotations
 
+import bisect
 import mmap
 import os
 import struct
+import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from hakmem_tools.observe.bpf.syscall import open_mapping_event
 from hakmem_tools.observe.proc import Mapping
@@ -24,6 +28,16 @@ _LOST, _COMM, _FORK, _MAPPED = 2, 3, 7, 10
 _BY_EXEC = 1 << 13  # in a comm record's misc: the name is an exec's
 _HEADER = struct.Struct("<IHH")
 _MAPPED_FIELDS = struct.Struct("<IIQQQIIQQII")
+_TIME = struct.Struct("<Q")
+
+
+class _Record(NamedTuple):
+    """What a CPU's ring holds: when (ns, monotonic), perf's type and misc, and the body."""
+
+    time_ns: int
+    kind: int
+    misc: int
+    body: bytes
 
 
 class _Ring:
@@ -37,12 +51,14 @@ class _Ring:
         self._words = memoryview(self._memory)[:page].cast("Q")
         self._data_at = page
 
-    def take(self) -> Iterator[tuple[int, int, bytes]]:
-        """Type, misc and body of each record."""
+    def take(self) -> Iterator[_Record]:
+        """The records that are there, in the order of their times."""
         tail, head = self._words[_TAIL_WORD], self._words[_HEAD_WORD]
         while tail < head:
             kind, misc, size = _HEADER.unpack(self._part(tail, _HEADER.size))
-            yield kind, misc, self._part(tail + _HEADER.size, size - _HEADER.size)
+            body = self._part(tail + _HEADER.size, size - _HEADER.size)
+            (time_ns,) = _TIME.unpack_from(body, len(body) - _TIME.size)
+            yield _Record(time_ns, kind, misc, body)
             tail += size
         self._words[_TAIL_WORD] = tail
 
@@ -66,6 +82,7 @@ class MappingLog:
         self.lost = 0
         self._names: set[str] = set()
         self._rings: list[_Ring] = []
+        self._waiting: list[_Record] = []
         self._mappings: dict[int, list[Mapping]] = {}
         try:
             for cpu in range(os.cpu_count() or 1):
@@ -84,9 +101,16 @@ class MappingLog:
 
     def take(self) -> None:
         """Empties the rings; call it now and then, before they are full."""
+        # The rings are read one after the other. What was recorded after the first one was
+        # read waits: something older may still lie in that one.
+        complete_to = time.monotonic_ns()
         for ring in self._rings:
-            for kind, misc, body in ring.take():
-                self._note(kind, misc, body)
+            self._waiting.extend(ring.take())
+        self._waiting.sort(key=lambda record: record.time_ns)
+        noted = bisect.bisect(self._waiting, complete_to, key=lambda record: record.time_ns)
+        for record in self._waiting[:noted]:
+            self._note(record)
+        del self._waiting[:noted]
         while len(self._mappings) > _PROCESSES:
             del self._mappings[next(iter(self._mappings))]
 
@@ -95,7 +119,8 @@ class MappingLog:
         self.take()
         return sorted(self._mappings.get(pid, []), key=lambda mapping: mapping.start)
 
-    def _note(self, kind: int, misc: int, body: bytes) -> None:
+    def _note(self, record: _Record) -> None:
+        _, kind, misc, body = record
         if kind == _MAPPED:
             pid, mapping = _mapping(body)
             known = self._mappings.setdefault(pid, [])

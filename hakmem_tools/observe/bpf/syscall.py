@@ -13,6 +13,7 @@ import fcntl
 import os
 import platform
 import struct
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,8 +35,10 @@ _PERF_IOC_SET_BPF = 0x40042408
 _PERF_FLAG_FD_CLOEXEC = 8
 _PERF_TYPE_SOFTWARE = 1
 _PERF_COUNT_DUMMY = 9
-# Bits of perf_event_attr: inherit, exclude_kernel, mmap, comm, task, mmap2, comm_exec.
-_MAPPING_FLAGS = (1, 5, 8, 9, 13, 23, 24)
+_PERF_SAMPLE_TIME = 1 << 2
+# Bits of perf_event_attr: inherit, exclude_kernel, mmap, comm, task, sample_id_all, mmap2,
+# comm_exec, use_clockid.
+_MAPPING_FLAGS = (1, 5, 8, 9, 13, 18, 23, 24, 25)
 _UPROBE_PMU = Path("/sys/bus/event_source/devices/uprobe")
 _REF_CTR_SHIFT = 32  # format/ref_ctr_offset: config:32-63
 
@@ -187,10 +190,15 @@ def enable_run_time_stats() -> int:
 
 
 def open_mapping_event(pid: int, cpu: int) -> int:
-    """A perf event that records which code a process and its children map while on one CPU."""
+    """A perf event that records which code a process and its children map while on one CPU.
+
+    Every record ends with its time, u64, in ns of the monotonic clock.
+    """
     attributes = bytearray(120)
     struct.pack_into("<IIQ", attributes, 0, _PERF_TYPE_SOFTWARE, 120, _PERF_COUNT_DUMMY)
+    struct.pack_into("<Q", attributes, 24, _PERF_SAMPLE_TIME)
     struct.pack_into("<Q", attributes, 40, sum(1 << bit for bit in _MAPPING_FLAGS))
+    struct.pack_into("<i", attributes, 92, time.CLOCK_MONOTONIC)
     buffer = ctypes.create_string_buffer(bytes(attributes), len(attributes))
     return _syscall(_NR_PERF_EVENT_OPEN, buffer, pid, cpu, -1, _PERF_FLAG_FD_CLOEXEC)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from hakmem_tools.observe.bpf.mapping_log import MappingLog
 from hakmem_tools.observe.target import launch
 
@@ -34,6 +36,27 @@ def test_an_exec_forgets_what_was_mapped_before_it() -> None:
         assert log.has_mapped(Path(os.path.realpath("/bin/sh")).name)
     assert "true" in names
     assert Path(os.path.realpath("/bin/sh")).name not in names
+
+
+@pytest.mark.parametrize("exec_cpu", [0, 1])
+def test_the_records_of_several_cpus_are_put_in_order(exec_cpu: int) -> None:
+    """The exec is recorded by one CPU and what is mapped after it by another, either first."""
+    assert {0, 1} <= os.sched_getaffinity(0), "needs CPUs 0 and 1"
+    after = (
+        f"import os; os.sched_setaffinity(0, {{{1 - exec_cpu}}});"
+        " import ctypes; ctypes.CDLL('libm.so.6'); ctypes.CDLL('libutil.so.1')"
+    )
+    before = (
+        f"import os; os.sched_setaffinity(0, {{{exec_cpu}}});"
+        f" os.execv('/usr/bin/python3', ['python3', '-S', '-c', {after!r}])"
+    )
+    launched = launch(["/usr/bin/python3", "-S", "-c", before], dict(os.environ), hold=True)
+    with MappingLog(launched.pid) as log:
+        launched.release()
+        launched.wait()
+        names = {Path(m.path).name for m in log.mappings(launched.pid)}
+    assert any(name.startswith("python3") for name in names)
+    assert "libutil.so.1" in names
 
 
 def test_a_forked_child_has_its_parents_mappings() -> None:
