@@ -94,6 +94,15 @@ def has_samples(path: Path) -> Callable[[], bool]:
     return look
 
 
+def shows_live(path: Path, site: str) -> Callable[[], bool]:
+    def look() -> bool:
+        profile = read_profile(path)
+        name_frames(profile)
+        return site in by_site(profile, "live")
+
+    return look
+
+
 @pytest.fixture
 def attached(
     leaking: Sites,
@@ -132,6 +141,7 @@ def test_kill_9_leaves_a_readable_file_and_no_probe(
     attached: tuple[Recording, Path, SiteMemory], leaking: Sites, until: Callable[..., None]
 ) -> None:
     recording, path, memory = attached
+    until(shows_live(path, "keep"), "a live block in the file")
     recording.process.kill()
     recording.process.wait()
     until(lambda: memory.attached() == set(), "the kernel took the breakpoints off")

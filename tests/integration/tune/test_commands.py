@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.tune.commands import Said, hakmem, sleeper
 
 SHORT = ("--repeats", "6")
+
+
+def went_on(arm: dict[str, Any]) -> bool:
+    """To the last of the SHORT repeats, or until it was decided."""
+    return arm["runs"] >= 5 or (arm["runs"] > 0 and arm["verdict"] != "INCONCLUSIVE")
 
 
 def one_line(said: Said, code: int, *words: str) -> None:
@@ -58,7 +64,7 @@ def test_an_arm_that_crashes_is_told_and_the_others_go_on(tmp_path: Path) -> Non
     bad, good = said.lines[:2]
     assert (bad["verdict"], bad["runs"], bad["failed_runs"]) == ("INCONCLUSIVE", 0, 3)
     assert "SIGSEGV" in bad["reason"]
-    assert good["runs"] >= 5
+    assert went_on(good)
     assert "A=bad: killed by SIGSEGV" in said.err
 
 
@@ -112,7 +118,7 @@ def test_an_unknown_knob_refuses_its_arm_with_the_nearest_name_and_the_rest_goes
                   *SHORT, "--json", "-o", tmp_path / "a.sweep", "--", "/bin/true")  # fmt: skip
     assert said.code == 0
     minimal, unknown = said.lines[:2]
-    assert minimal["runs"] >= 5
+    assert went_on(minimal)
     assert unknown["runs"] == unknown["failed_runs"] == 0
     assert "HAKMEM_SUPERSLAB_LG" in unknown["reason"]
 
@@ -124,7 +130,7 @@ def test_a_knob_that_does_not_take_effect_fails_its_arm(tmp_path: Path) -> None:
     refused = said.lines[0]
     assert refused["verdict"] == "INCONCLUSIVE"
     assert "19..21" in refused["reason"] or "in force" in refused["reason"]
-    assert said.lines[1]["runs"] >= 5
+    assert went_on(said.lines[1])
 
 
 def test_counters_probes_and_perf_events_are_measured_beside_the_metric(tmp_path: Path) -> None:
