@@ -30,10 +30,10 @@ static struct {
     struct hak_heap *heaps[HAK_BLOCK_CAPACITY]; /* by tag; 0 is nobody's */
     uint32_t free_tags[HAK_BLOCK_CAPACITY];
     uint32_t free_count;
-    uint32_t next_tag; /* tags from here on were never used */
+    uint32_t last_tag; /* the highest that was ever used */
     struct hak_heap *spare;
     uint32_t spare_count;
-} threads = {.next_tag = 1};
+} threads;
 
 static struct {
     struct hak_lock lock;
@@ -112,7 +112,7 @@ static uint32_t take_tag(void)
 {
     if (threads.free_count != 0)
         return threads.free_tags[--threads.free_count];
-    return threads.next_tag < HAK_BLOCK_CAPACITY ? threads.next_tag++ : 0;
+    return threads.last_tag + 1 < HAK_BLOCK_CAPACITY ? ++threads.last_tag : 0;
 }
 
 static void give_tag(uint32_t tag)

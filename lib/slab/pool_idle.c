@@ -76,11 +76,11 @@ size_t hak_pool_purge(void)
     return bytes;
 }
 
-static size_t withdraw_returned(const struct hak_class_pool *home)
+static size_t withdraw_returned(unsigned class)
 {
     size_t bytes = 0;
-    for (uint32_t i = 0; i < hak_load_acquire(&home->registered); i++)
-        bytes += hak_superslab_withdraw(hak_superslab_at(home->registry[i]));
+    for (uint32_t i = 0; i < hak_load_acquire(&hak_pools[class].registered); i++)
+        bytes += hak_superslab_withdraw(hak_superslab_at(hak_registry[i][class]));
     return bytes;
 }
 
@@ -93,6 +93,6 @@ size_t hak_pool_reclaim(void)
             make_unused(unit);
         }
     for (unsigned class = 0; class < hak_classes.tiny_count; class++)
-        bytes += withdraw_returned(&hak_pools[class]);
+        bytes += withdraw_returned(class);
     return bytes;
 }

@@ -37,7 +37,7 @@ static void register_superslab(struct hak_superslab *superslab, unsigned class)
     struct hak_class_pool *home = &hak_pools[class];
     hak_lock_take(&hak_pool.lock);
     if (home->registered < HAK_REGISTRY_CAPACITY) {
-        home->registry[home->registered] = superslab->unit;
+        hak_registry[home->registered][class] = superslab->unit;
         hak_store_release(&home->registered, home->registered + 1);
     }
     hak_lock_release(&hak_pool.lock);
@@ -82,7 +82,7 @@ static struct hak_slab *stage_empty_scan(const struct request *request)
         return NULL;
     size_t count = hak_min(hak_load_acquire(&home->registered), request->policy->empty_scan_limit);
     for (size_t i = 0; i < count; i++) {
-        size_t first = home->registry[i];
+        size_t first = hak_registry[i][request->class];
         size_t slots = hak_superslab_at(first)->slots;
         for (size_t unit = first; unit < first + slots; unit++) {
             struct hak_slab *slab = take_knocked(request, unit);

@@ -3,6 +3,7 @@
 #include "core/config.h"
 
 struct hak_class_pool hak_pools[HAK_TINY_CLASS_CAPACITY];
+uint32_t hak_registry[HAK_REGISTRY_CAPACITY][HAK_TINY_CLASS_CAPACITY];
 struct hak_pool hak_pool;
 
 static void note_peak(unsigned class, uint32_t active)

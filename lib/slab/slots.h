@@ -24,11 +24,14 @@ struct hak_class_pool {
     uint32_t empty_least;          /* the fewest there were since the last purge */
     uint32_t unowned;              /* PUBLISHED slots */
     uint32_t superslab_lg;         /* size of the next SuperSlab for it; 0: not decided */
-    uint32_t registered;           /* SuperSlabs in `registry` */
-    uint32_t registry[HAK_REGISTRY_CAPACITY]; /* first units */
+    uint32_t registered;           /* SuperSlabs in the registry */
 } HAK_CACHE_ALIGNED;
 
 extern struct hak_class_pool hak_pools[HAK_TINY_CLASS_CAPACITY];
+
+/* First units of the SuperSlabs that each class has had slots in. The first of all classes lie
+ * together: a small program touches a page of it. */
+extern uint32_t hak_registry[HAK_REGISTRY_CAPACITY][HAK_TINY_CLASS_CAPACITY];
 
 struct hak_pool {
     struct hak_lock lock;         /* mapping of SuperSlabs, and the registries */
