@@ -105,7 +105,7 @@ static void sort_mailbox(struct hak_class_pool *home)
         hak_slot_unlist(unit);
         enum hak_slot_state state = hak_slot_state(hak_load_acquire(&hak_zone.state[unit]));
         if (state == HAK_SLOT_EMPTY)
-            hak_slot_list(&home->empty, unit);
+            hak_slot_list_empty(unit, hak_slot_class_of(unit));
         else if (state == HAK_SLOT_PUBLISHED)
             hak_slot_list(&kept, unit);
     }
@@ -161,48 +161,65 @@ static struct hak_slab *claim_purged(const struct request *request)
     return open_slot(request, unit, hak_slot_index_of(unit));
 }
 
+static int may_have_warm(unsigned class)
+{
+    return !hak_slotlist_is_empty(&hak_pools[class].warm);
+}
+
 static unsigned class_with_most_empty(void)
 {
     unsigned with_most = 0;
-    for (unsigned class = 1; class < hak_classes.tiny_count; class++)
-        if (hak_load_relaxed(&hak_pools[class].empty_count) >
-            hak_load_relaxed(&hak_pools[with_most].empty_count))
+    uint32_t most = 0;
+    for (unsigned class = 0; class < hak_classes.tiny_count; class++) {
+        uint32_t count = hak_load_relaxed(&hak_pools[class].empty_count);
+        if (count > most && may_have_warm(class)) {
             with_most = class;
+            most = count;
+        }
+    }
     return with_most;
 }
 
-/* An EMPTY slot of the class with the most of them; HAK_NO_UNIT: none. A class with few of them is
- * likely to have touched but the first pages of each, and to want them back. */
-static size_t pop_from_most(void)
+/* A warm EMPTY slot of the class with the most EMPTY ones; HAK_NO_UNIT: none. A class with few of
+ * them is likely to want them back. */
+static size_t pop_warm_from_most(void)
 {
-    unsigned class = class_with_most_empty();
-    if (hak_load_relaxed(&hak_pools[class].empty_count) == 0)
-        return HAK_NO_UNIT;
-    size_t unit = pop_empty(class);
-    for (class = 0; unit == HAK_NO_UNIT && class < hak_classes.tiny_count; class++)
+    size_t unit = hak_slot_pop_warm(class_with_most_empty());
+    for (unsigned class = 0; unit == HAK_NO_UNIT && class < hak_classes.tiny_count; class++)
+        if (may_have_warm(class))
+            unit = hak_slot_pop_warm(class);
+    return unit;
+}
+
+static size_t pop_any_empty(void)
+{
+    size_t unit = HAK_NO_UNIT;
+    for (unsigned class = 0; unit == HAK_NO_UNIT && class < hak_classes.tiny_count; class++)
         if (hak_load_relaxed(&hak_pools[class].empty_count) != 0)
             unit = pop_empty(class);
     return unit;
 }
 
-/* Another class's EMPTY slot serves as well, and is likely to be in memory already. */
-static struct hak_slab *convert_empty(const struct request *request)
+/* What another class has left EMPTY becomes this one's. */
+static struct hak_slab *convert(const struct request *request, size_t unit)
 {
-    size_t unit = pop_from_most();
     return unit != HAK_NO_UNIT ? open_slot(request, unit, hak_slot_index_of(unit)) : NULL;
 }
 
+/* A warm slot of another class comes first: it is in memory already. A cold one is not, and its own
+ * class would take a warm one for it when it wants it back: it is the last before a new SuperSlab. */
 static struct hak_slab *stage_unused_slot(const struct request *request)
 {
-    struct hak_slab *slab = convert_empty(request);
+    struct hak_slab *slab = convert(request, pop_warm_from_most());
     if (slab != NULL)
         return slab;
-    request->outcome->is_new = 1;
     if (!request->may_be_new)
         return NULL;
     slab = claim_purged(request);
     struct hak_superslab *open = hak_load_acquire(&hak_pool.open);
-    return slab == NULL && open != NULL ? claim_unused(request, open) : slab;
+    if (slab == NULL && open != NULL)
+        slab = claim_unused(request, open);
+    return slab != NULL ? slab : convert(request, pop_any_empty());
 }
 
 /* ---- stage 3: a new SuperSlab --------------------------------------------- */
@@ -303,10 +320,10 @@ static size_t reserved_in(size_t unit)
 
 size_t hak_pool_lend(size_t spare, size_t *reserved)
 {
-    size_t unit = hak_knob(ss_empty_reuse) ? pop_from_most() : HAK_NO_UNIT;
+    size_t unit = hak_knob(ss_empty_reuse) ? pop_warm_from_most() : HAK_NO_UNIT;
     if (unit != HAK_NO_UNIT && reserved_in(unit) > spare) {
         size_t first = unit;
-        unit = pop_from_most();
+        unit = pop_warm_from_most();
         hak_slot_make_empty(first, hak_slot_class_of(first));
     }
     if (unit == HAK_NO_UNIT)

@@ -18,7 +18,6 @@ struct hak_pool_outcome {
     uint32_t stage;  /* STAGE code */
     uint32_t reason; /* FAIL code; 0 after a success */
     uint32_t active, cap;
-    uint32_t is_new; /* no EMPTY slab served: only memory that was in no use before does */
 };
 
 /* A slab of `class` for `owner`, or NULL; *outcome tells how or why. Without `may_be_new`, EMPTY

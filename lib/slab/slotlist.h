@@ -23,6 +23,11 @@ HAK_INLINE void hak_slotlist_push(struct hak_slotlist *list, size_t unit)
     } while (!hak_cas_acq_rel(&list->head, &head, next));
 }
 
+HAK_INLINE int hak_slotlist_is_empty(const struct hak_slotlist *list)
+{
+    return (uint32_t)hak_load_relaxed(&list->head) == 0;
+}
+
 /* HAK_NO_UNIT when empty. The caller clears HAK_SLOT_LISTED. */
 HAK_INLINE size_t hak_slotlist_pop(struct hak_slotlist *list)
 {

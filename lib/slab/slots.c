@@ -58,7 +58,16 @@ void hak_slot_make_empty(size_t unit, unsigned class)
 {
     hak_slot_set(unit, HAK_SLOT_EMPTY, class);
     hak_slot_count_empty(class, 1);
-    hak_slot_list(&hak_pools[class].empty, unit);
+    hak_slot_list_empty(unit, class);
+}
+
+/* An EMPTY slot with fewer pages in memory is as good as an UNUSED one to other classes. */
+#define FEWEST_WARM (HAK_UNIT_BYTES / HAK_PAGE_BYTES / 2)
+
+void hak_slot_list_empty(size_t unit, unsigned class)
+{
+    int is_warm = hak_slab_warm_pages(hak_slab_of_unit(unit)) >= FEWEST_WARM;
+    hak_slot_list(is_warm ? &hak_pools[class].warm : &hak_pools[class].cold, unit);
 }
 
 void hak_slot_list(struct hak_slotlist *list, size_t unit)
@@ -85,19 +94,29 @@ size_t hak_slot_pop(struct hak_slotlist *list, enum hak_slot_state wanted)
         if (hak_slot_claim(unit, wanted))
             return unit;
         uint32_t word = hak_load_acquire(&hak_zone.state[unit]);
-        struct hak_class_pool *home = &hak_pools[hak_slot_class(word)];
         if (hak_slot_state(word) == HAK_SLOT_EMPTY)
-            hak_slot_list(&home->empty, unit);
+            hak_slot_list_empty(unit, hak_slot_class(word));
         else if (hak_slot_state(word) == HAK_SLOT_PUBLISHED && hak_knob(ss_adopt))
-            hak_slot_list(&home->mailbox, unit);
+            hak_slot_list(&hak_pools[hak_slot_class(word)].mailbox, unit);
     }
 }
 
 /* It may have been opened for another class, and left again, since it was listed. */
-size_t hak_slot_pop_empty(unsigned class)
+static size_t pop_from(struct hak_slotlist *list)
 {
-    size_t unit = hak_slot_pop(&hak_pools[class].empty, HAK_SLOT_EMPTY);
+    size_t unit = hak_slot_pop(list, HAK_SLOT_EMPTY);
     if (unit != HAK_NO_UNIT)
         hak_slot_count_empty(hak_slot_class_of(unit), -1);
     return unit;
+}
+
+size_t hak_slot_pop_warm(unsigned class)
+{
+    return pop_from(&hak_pools[class].warm);
+}
+
+size_t hak_slot_pop_empty(unsigned class)
+{
+    size_t unit = hak_slot_pop_warm(class);
+    return unit != HAK_NO_UNIT ? unit : pop_from(&hak_pools[class].cold);
 }

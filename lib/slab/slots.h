@@ -16,7 +16,8 @@
 #define HAK_REGISTRY_CAPACITY 4096
 
 struct hak_class_pool {
-    struct hak_slotlist empty;     /* hints of EMPTY slots */
+    struct hak_slotlist warm;      /* hints of EMPTY slots of which most pages have been cut */
+    struct hak_slotlist cold;      /* hints of other EMPTY slots */
     struct hak_slotlist mailbox;   /* hints of PUBLISHED slots */
     uint32_t active;               /* slots of the class that are not EMPTY */
     uint32_t peak;                 /* the most that `active` has been */
@@ -57,15 +58,19 @@ int hak_slot_claim(size_t unit, enum hak_slot_state from);
 void hak_slot_set(size_t unit, enum hak_slot_state to, unsigned class);
 /* It becomes an EMPTY one of the class, counted and listed. */
 void hak_slot_make_empty(size_t unit, unsigned class);
-/* Pushes a hint, unless an older one still leads to the slot. */
+/* Pushes a hint of an EMPTY slot where it belongs, */
+void hak_slot_list_empty(size_t unit, unsigned class);
+/* and of any, unless an older one still leads to the slot. */
 void hak_slot_list(struct hak_slotlist *list, size_t unit);
 /* The hint to it has been popped. */
 void hak_slot_unlist(size_t unit);
 /* Pops hints until one leads to a slot that is still `wanted`: claimed, or HAK_NO_UNIT. */
 size_t hak_slot_pop(struct hak_slotlist *list, enum hak_slot_state wanted);
 
-/* An EMPTY slot from the class's list, which is not counted as one any more; HAK_NO_UNIT: none. */
+/* An EMPTY slot of the class, a warm one if there is one; it is not counted as EMPTY any more.
+ * HAK_NO_UNIT: none. */
 size_t hak_slot_pop_empty(unsigned class);
+size_t hak_slot_pop_warm(unsigned class); /* only a warm one */
 
 /* `n` more (or fewer) slots of the class that are not EMPTY, or that are. */
 void hak_slot_count_active(unsigned class, int n);

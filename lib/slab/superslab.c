@@ -170,26 +170,36 @@ void hak_slab_set_owner(struct hak_slab *slab, uint32_t owner)
     hak_store_relaxed(&hak_zone.map[hak_slab_unit(slab)], hak_unit_word(owner, slab->class));
 }
 
+static size_t header_of(const struct hak_slab *slab)
+{
+    return slab->index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
+}
+
 /* Pages of the unit that lie below the last block cut. */
-static size_t pages_cut(const struct hak_slab *slab, size_t header)
+static size_t pages_cut(const struct hak_slab *slab)
 {
     if (slab->carved == 0)
         return 0;
-    return (header + (size_t)slab->carved * hak_classes.size[slab->class]) / HAK_PAGE_BYTES;
+    size_t size = hak_classes.size[slab->class];
+    return (header_of(slab) + slab->carved * size) / HAK_PAGE_BYTES;
+}
+
+unsigned hak_slab_warm_pages(const struct hak_slab *slab)
+{
+    return (unsigned)hak_max(slab->warm, pages_cut(slab));
 }
 
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner)
 {
     struct hak_slab *slab = &hak_superslab_at(unit - index)->slab[index];
-    size_t header = index == 0 ? HAK_SUPERSLAB_HEADER_BYTES : 0;
     hak_home_clear(slab);
-    slab->warm = (uint8_t)hak_max(slab->warm, pages_cut(slab, header));
+    slab->warm = (uint8_t)hak_slab_warm_pages(slab);
     slab->linked = NULL;
     slab->next = slab->prev = NULL;
     slab->used = slab->linked_count = slab->carved = 0;
-    slab->capacity = (uint16_t)((HAK_UNIT_BYTES - header) / hak_classes.size[class]);
     slab->class = (uint8_t)class;
     slab->index = (uint8_t)index;
+    slab->capacity = (uint16_t)((HAK_UNIT_BYTES - header_of(slab)) / hak_classes.size[class]);
     slab->full = 0;
     hak_slab_set_owner(slab, owner);
     return slab;

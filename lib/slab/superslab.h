@@ -133,6 +133,9 @@ size_t hak_superslab_withdraw(struct hak_superslab *superslab);
 void hak_superslab_fork_prepare(void);
 void hak_superslab_fork_done(int in_child);
 
+/* Pages of the slab's unit, from its start, that have been cut since its last purge. */
+unsigned hak_slab_warm_pages(const struct hak_slab *slab);
+
 /* Makes a claimed slot the caller's slab of this class, without blocks carved. */
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner);
 /* The owner is a tag, HAK_TAG_NOBODY while the slab is published or EMPTY. */

@@ -117,7 +117,7 @@ static unsigned refill(struct hak_heap *heap, unsigned class, void **list, refil
     unsigned source;
     hak_lock_take(&heap->lock);
     unsigned want = batch_of(&heap->bins[class], class);
-    heap->outcome = (struct hak_pool_outcome){.is_new = 0};
+    heap->outcome = (struct hak_pool_outcome){.stage = 0};
     unsigned got = step(heap, class, want, list, &source);
     if (got != 0)
         heap->bins[class].batch = want * 2;

@@ -142,8 +142,10 @@ static void runs_of_one_unit_lie_in_slots_that_tiny_does_not_use(void) {
         slabs[i] = hak_pool_acquire(5, 3, 1, &pool_counts, &outcome);
         tiny[i] = hak_slab_blocks(slabs[i]);
     }
-    for (int i = 0; i < SLOTS; i++)
+    for (int i = 0; i < SLOTS; i++) {
+        slabs[i]->warm = HAK_UNIT_BYTES / HAK_PAGE_BYTES; /* as if blocks had been cut to its end */
         hak_pool_release(slabs[i], &pool_counts);
+    }
     int64_t empty = CLASS_COUNT(5, empty_slots);
     unsigned class = hak_class_of(2700), lent = 0;
     take(class, 0, MANY, blocks);

@@ -49,6 +49,12 @@ static void release(struct hak_slab *slab) {
     hak_pool_release(slab, &counts);
 }
 
+/* As one of which every page has been cut. */
+static void release_warm(struct hak_slab *slab) {
+    slab->warm = HAK_UNIT_BYTES / HAK_PAGE_BYTES;
+    release(slab);
+}
+
 /* A slab that its owner left with `count` used blocks. */
 static struct hak_slab *leave_slab(unsigned class, void **blocks, unsigned count) {
     struct hak_slab *slab = acquire(class);
@@ -97,18 +103,54 @@ static void a_released_slab_is_served_by_the_list_of_its_class(void) {
     CHECK_EQ(slab->carved, 0);
 }
 
-static void an_empty_slab_of_another_class_serves_before_memory_is_mapped(void) {
+static void a_warm_slab_of_another_class_serves_before_memory_is_mapped(void) {
     use_up_the_pool();
     struct hak_slab *slab = acquire(3);
-    use_up_the_pool();
-    release(slab);
+    acquire(3);
+    release_warm(slab);
     CHECK_EQ(stage_of_acquire(9), HAK_STAGE_UNUSED_SLOT);
     CHECK(last == slab);
-    CHECK_EQ(outcome.is_new, 0);
     CHECK_EQ(slab->class, 9);
     CHECK_EQ(slab->capacity, (HAK_UNIT_BYTES - (slab->index ? 0 : 2048)) / hak_classes.size[9]);
     release(slab);
     CHECK_EQ(stage_of_acquire(9), HAK_STAGE_EMPTY_LIST); /* of its new class */
+}
+
+static void a_cold_slab_of_another_class_serves_only_before_a_superslab_is_mapped(void) {
+    use_up_the_pool();
+    struct hak_slab *slab = acquire(3);
+    use_up_the_pool();
+    release(slab);
+    CHECK(acquire_used(9) == NULL);
+    CHECK_EQ(stage_of_acquire(9), HAK_STAGE_UNUSED_SLOT);
+    CHECK(last == slab);
+    CHECK_EQ(stage_of_acquire(9), HAK_STAGE_NEW_SUPERSLAB);
+    release(slab);
+    while (hak_superslab_of(last)->claimed < hak_superslab_of(last)->slots) {
+        CHECK_EQ(stage_of_acquire(3), HAK_STAGE_UNUSED_SLOT);
+        CHECK(last != slab);
+    }
+    CHECK_EQ(stage_of_acquire(3), HAK_STAGE_UNUSED_SLOT);
+    CHECK(last == slab);
+}
+
+static void a_slab_is_warm_when_half_of_its_pages_have_been_cut(void) {
+    enum { CLASS = 12, HALF = HAK_UNIT_BYTES / 2 };
+    use_up_the_pool();
+    acquire(CLASS); /* the header's */
+    struct hak_slab *slab = acquire(CLASS);
+    unsigned size = (unsigned)hak_classes.size[CLASS];
+    slab->carved = (uint16_t)((HALF - 1) / size);
+    release(slab);
+    CHECK(acquire_used(9) == NULL);
+    CHECK(acquire(CLASS) == slab);
+    slab->carved = (uint16_t)((HALF + size - 1) / size);
+    release(slab);
+    CHECK(acquire_used(9) == slab);
+    CHECK_EQ(slab->warm, HALF / HAK_PAGE_BYTES);
+    slab->carved = 1; /* it stays warm */
+    release(slab);
+    CHECK(acquire_used(CLASS) == slab);
 }
 
 static void a_published_slab_that_came_home_is_found_by_the_scan(void) {
@@ -201,14 +243,11 @@ static void without_empty_reuse_only_the_last_two_stages_serve(void) {
 static void without_leave_for_new_memory_only_what_was_in_use_serves(void) {
     use_up_the_pool();
     struct hak_slab *slab = acquire(8);
-    CHECK_EQ(outcome.is_new, 1);
     int64_t maps = COUNT(superslab_maps);
     CHECK(acquire_used(9) == NULL);
-    CHECK_EQ(outcome.is_new, 1);
     CHECK_EQ(COUNT(superslab_maps), maps);
-    hak_pool_release(slab, &counts);
+    release_warm(slab);
     CHECK(acquire_used(9) == slab);
-    CHECK_EQ(outcome.is_new, 0);
 }
 
 static void another_class_gives_the_slot_of_which_it_has_most(void) {
@@ -216,9 +255,9 @@ static void another_class_gives_the_slot_of_which_it_has_most(void) {
     struct hak_slab *many[3], *one = acquire(10);
     for (int i = 0; i < 3; i++)
         many[i] = acquire(11);
-    hak_pool_release(one, &counts);
+    release_warm(one);
     for (int i = 0; i < 3; i++)
-        hak_pool_release(many[i], &counts);
+        release_warm(many[i]);
     CHECK(acquire(9) == many[2]);
     CHECK(acquire(9) == many[1]);
     CHECK(acquire(10) == one);
@@ -230,7 +269,7 @@ static void an_empty_slot_is_lent_and_serves_again_when_it_is_taken_back(void) {
     CHECK_EQ(hak_pool_lend(4096, &reserved), HAK_NO_UNIT);
     acquire(10); /* the SuperSlab's first */
     struct hak_slab *slab = acquire(10);
-    hak_pool_release(slab, &counts);
+    release_warm(slab);
     int64_t active = CLASS_COUNT(10, active_slots), empty = CLASS_COUNT(10, empty_slots);
     int64_t lent = COUNT(lent_slots);
     size_t unit = hak_pool_lend(0, &reserved);
@@ -246,7 +285,7 @@ static void an_empty_slot_is_lent_and_serves_again_when_it_is_taken_back(void) {
     CHECK_EQ(CLASS_COUNT(10, empty_slots), empty);
     CHECK(acquire_used(11) == slab);
     CHECK_EQ(slab->warm, HAK_UNIT_BYTES / HAK_PAGE_BYTES);
-    hak_pool_release(slab, &counts);
+    release_warm(slab);
 }
 
 /* The first slot of a SuperSlab is behind its header. */
@@ -257,8 +296,8 @@ static void a_slot_with_the_header_is_lent_to_who_can_spare_the_room(void) {
     do
         first = acquire(10);
     while (first->index != 0);
-    hak_pool_release(other, &counts);
-    hak_pool_release(first, &counts);
+    release_warm(other);
+    release_warm(first);
     CHECK_EQ(hak_pool_lend(0, &reserved), hak_slab_unit(other));
     CHECK_EQ(hak_pool_lend(0, &reserved), HAK_NO_UNIT);
     CHECK_EQ(hak_pool_lend(4096, &reserved), hak_slab_unit(first));
@@ -272,7 +311,7 @@ static void without_empty_reuse_nothing_is_lent(void) {
     size_t reserved;
     use_up_the_pool();
     struct hak_slab *slab = acquire(10);
-    hak_pool_release(slab, &counts);
+    release_warm(slab);
     SET_KNOB(ss_empty_reuse, 0);
     CHECK_EQ(hak_pool_lend(4096, &reserved), HAK_NO_UNIT);
     SET_KNOB(ss_empty_reuse, 1);
@@ -286,11 +325,9 @@ static void a_superslab_is_as_large_as_the_knob_says(void) {
         int64_t bytes = COUNT(mapped_bytes);
         CHECK_EQ(stage_of_acquire(7), HAK_STAGE_NEW_SUPERSLAB);
         CHECK_EQ(COUNT(mapped_bytes), bytes + (1 << lg));
-        CHECK_EQ(outcome.is_new, 1);
-        for (int i = 1; i < 1 << (lg - 16); i++)
+            for (int i = 1; i < 1 << (lg - 16); i++)
             CHECK_EQ(stage_of_acquire(7), HAK_STAGE_UNUSED_SLOT);
-        CHECK_EQ(outcome.is_new, 1);
-        CHECK_EQ(stage_of_acquire(7), HAK_STAGE_NEW_SUPERSLAB);
+            CHECK_EQ(stage_of_acquire(7), HAK_STAGE_NEW_SUPERSLAB);
     }
 }
 
@@ -397,7 +434,9 @@ int main(int argc, char **argv) {
     RUN(with_nothing_in_the_pool_a_superslab_is_mapped);
     RUN(further_slots_of_a_superslab_are_claimed_in_order);
     RUN(a_released_slab_is_served_by_the_list_of_its_class);
-    RUN(an_empty_slab_of_another_class_serves_before_memory_is_mapped);
+    RUN(a_warm_slab_of_another_class_serves_before_memory_is_mapped);
+    RUN(a_cold_slab_of_another_class_serves_only_before_a_superslab_is_mapped);
+    RUN(a_slab_is_warm_when_half_of_its_pages_have_been_cut);
     RUN(a_published_slab_that_came_home_is_found_by_the_scan);
     RUN(the_scan_takes_only_slabs_of_the_class);
     RUN(the_scan_looks_at_no_more_superslabs_than_its_limit);
