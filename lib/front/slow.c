@@ -91,7 +91,7 @@ static void look_for_idle(struct hak_front *front)
 {
     if (hak_likely(++front->refills % REFILLS_A_LOOK != 0) || front->block == NULL)
         return;
-    for (unsigned class = 0; class < hak_classes.count; class++) {
+    for (unsigned class = 0; class < front->classes; class++) {
         uint16_t pops = pops_of(front, class);
         front->idle[class] = pops == front->seen_pops[class];
         front->seen_pops[class] = pops;
@@ -115,6 +115,8 @@ static struct hak_block *counts_of(const struct hak_front *front)
 void hak_front_count_direct(unsigned class)
 {
     struct hak_front *front = &hak_front;
+    if (class >= front->classes)
+        hak_front_open_all(front);
     if (front->heap != NULL)
         hak_count_class(front->block, class, direct_allocs, 1);
     else
@@ -156,7 +158,7 @@ static void drain_idle_class(struct hak_front *front, unsigned class)
  * program whose sizes change would keep each size's blocks besides the next one's. */
 static void drain_idle(struct hak_front *front)
 {
-    for (unsigned class = 0; class < hak_classes.count; class++)
+    for (unsigned class = 0; class < front->classes; class++)
         if (front->idle[class] && front->seen_pops[class] == pops_of(front, class))
             drain_idle_class(front, class);
 }
@@ -205,6 +207,7 @@ static int is_time_to_drain(struct hak_front *front, unsigned class)
 static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call *call, int *zeroed)
 {
     struct hak_ace_answer answer;
+    hak_front_open_all(front);
     hak_sample_class(class);
     struct hak_ace_request request = {
         .class = class,
@@ -417,14 +420,14 @@ static int64_t lengths_at_fork[HAK_CLASS_CAPACITY];
 
 void hak_front_fork_prepare(void)
 {
-    for (unsigned class = 0; hak_front.block != NULL && class < hak_classes.count; class++)
+    for (unsigned class = 0; hak_front.block != NULL && class < hak_front.classes; class++)
         lengths_at_fork[class] = length_of(&hak_front, class);
 }
 
 void hak_front_fork_child(void)
 {
     struct hak_front *front = &hak_front;
-    for (unsigned class = 0; front->block != NULL && class < hak_classes.count; class++) {
+    for (unsigned class = 0; front->block != NULL && class < front->classes; class++) {
         front->extra[class] += lengths_at_fork[class] - length_of(front, class);
         arm_pushes(front, class, lengths_at_fork[class]);
     }
@@ -435,7 +438,7 @@ void hak_front_fork_child(void)
 void hak_front_empty_all(void)
 {
     struct hak_front *front = &hak_front;
-    for (unsigned class = 0; class < hak_classes.count; class++) {
+    for (unsigned class = 0; class < front->classes; class++) {
         int64_t length = length_of(front, class);
         if (front->head[class] != NULL && length > 0)
             drain(front, class, (unsigned)length);

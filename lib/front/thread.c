@@ -120,20 +120,34 @@ static void give_tag(uint32_t tag)
     threads.free_tags[threads.free_count++] = tag;
 }
 
-static void open_front(struct hak_front *front, struct hak_heap *heap)
+static void open_classes(struct hak_front *front, unsigned end)
 {
-    front->block = heap->block;
-    front->heap = heap;
-    if (hak_knob(front_enable)) {
-        front->own_word = hak_unit_word(heap->tag, 0);
-        if (hak_knob(mid_front))
-            front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
-    }
-    for (unsigned c = 0; c < hak_classes.count; c++) {
+    for (; front->classes < end; front->classes++) {
+        unsigned c = front->classes;
         /* Blocks above Tiny come into a list by the first free already, whose ever they were. */
         uint32_t cap = c < hak_classes.tiny_count ? hak_policy_now()->front_cap[c] : 1;
         hak_pair_arm(hak_pair_base(front->block, c, front_pushes), cap != 0 ? cap : 1);
     }
+}
+
+static void open_front(struct hak_front *front, struct hak_heap *heap)
+{
+    front->block = heap->block;
+    front->heap = heap;
+    front->classes = 0;
+    if (hak_knob(front_enable))
+        front->own_word = hak_unit_word(heap->tag, 0);
+    open_classes(front, hak_classes.tiny_count);
+}
+
+void hak_front_open_all(struct hak_front *front)
+{
+    if (hak_likely(front->classes == hak_classes.count) || front->heap == NULL)
+        return;
+    open_classes(front, hak_classes.count);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a handler may free at once */
+    if (hak_knob(front_enable) && hak_knob(mid_front))
+        front->shared_word = hak_unit_word(HAK_TAG_SHARED, 0);
 }
 
 static int start_thread(void)
@@ -210,7 +224,7 @@ static void end_thread(void *round)
     front->block = NULL; /* it will be another thread's */
     front->ended = 1;
     hak_lock_take(&threads.lock);
-    hak_page_retire(heap->block);
+    hak_page_retire(heap->block, front->classes);
     give_tag(heap->tag);
     hak_lock_release(&threads.lock);
     hak_slow_leave(front);

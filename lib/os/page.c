@@ -261,14 +261,14 @@ static void move_word(uint64_t *to, uint64_t *from)
     hak_store_relaxed(from, 0);
 }
 
-void hak_page_retire(struct hak_block *block)
+void hak_page_retire(struct hak_block *block, size_t classes)
 {
     struct hak_block *sum = hak_process_block;
     hak_add_relaxed(&page.header->retire_seq, 1);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     for (size_t i = 0; i < HAK_SCALAR_WORDS; i++)
         move_word(&sum->scalar[i], &block->scalar[i]);
-    for (size_t c = 0; c < page.header->class_count; c++)
+    for (size_t c = 0; c < classes; c++)
         for (size_t i = 0; i < HAK_CLASS_WORDS_USED; i++)
             move_word(&sum->class[c][i], &block->class[c][i]);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -326,7 +326,7 @@ void hak_page_refork(struct hak_block *own)
     for (uint32_t i = 1; i < page.header->blocks_used; i++) {
         struct hak_block *block = hak_page_block(i);
         if (block != NULL && block != own)
-            hak_page_retire(block);
+            hak_page_retire(block, page.header->class_count);
     }
 }
 

@@ -23,8 +23,9 @@ int hak_page_make(const struct hak_class_info *classes, uint32_t class_count, ui
  * memory. Its words are as the last owner left them: zero after hak_page_retire(). */
 struct hak_block *hak_page_block(uint32_t index);
 
-/* Adds an ended thread's block to block 0 and clears it. */
-void hak_page_retire(struct hak_block *block);
+/* Adds an ended thread's block, of which it has used the first `classes`, to block 0 and clears
+ * it. */
+void hak_page_retire(struct hak_block *block, size_t classes);
 
 /* In a forked child: its own memfd under the same addresses. `own` is the surviving
  * thread's block; all others are retired. */
