@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include "base/gaps.h"
 #include "core/counters.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -22,28 +23,9 @@ static struct {
     struct hak_lock lock;
     size_t count;
     size_t gone; /* chunks that were given back */
-    /* No chunk below has a gap of so many units; it never falls with the number of them. */
-    size_t first_with[HAK_SPAN_MOST_UNITS + 1];
+    struct hak_gap_index gaps;
     struct chunk chunks[CHUNK_CAPACITY];
 } spans;
-
-static uint64_t mask_of(unsigned at, size_t units)
-{
-    return (units == 64 ? ~(uint64_t)0 : ((uint64_t)1 << units) - 1) << at;
-}
-
-/* Lowest position of `units` clear bits in a row, or -1. Halving: after each step a set
- * bit of `gaps` means that so many units from there on are free. */
-static int find_gap(uint64_t used, size_t units)
-{
-    uint64_t gaps = ~used;
-    for (size_t have = 1; have < units && gaps != 0;) {
-        size_t step = hak_min(have, units - have);
-        gaps &= gaps >> step;
-        have += step;
-    }
-    return gaps != 0 ? __builtin_ctzll(gaps) : -1;
-}
 
 /* The place of a chunk that was given back, or the next one. */
 static size_t free_index(void)
@@ -52,30 +34,6 @@ static size_t free_index(void)
         if (spans.chunks[i].unit == NO_CHUNK)
             return i;
     return spans.count;
-}
-
-/* The chunk has a gap of so many units. */
-static void gap_in(size_t index, size_t units)
-{
-    for (size_t n = units; n != 0 && spans.first_with[n] > index; n--)
-        spans.first_with[n] = index;
-}
-
-/* No chunk below has one. */
-static void no_gap_below(size_t index, size_t units)
-{
-    for (size_t n = units; n <= HAK_SPAN_MOST_UNITS && spans.first_with[n] < index; n++)
-        spans.first_with[n] = index;
-}
-
-/* Units of the gap that lies around these free ones. */
-static size_t gap_around(uint64_t used, unsigned at, size_t units)
-{
-    uint64_t below = at != 0 ? used << (64 - at) : 0;
-    uint64_t above = at + units < 64 ? used >> (at + units) : 0;
-    size_t more_below = below != 0 ? (size_t)__builtin_clzll(below) : at;
-    size_t more_above = above != 0 ? (size_t)__builtin_ctzll(above) : 64 - at - units;
-    return more_below + units + more_above;
 }
 
 static struct chunk *add_chunk(void)
@@ -93,7 +51,7 @@ static struct chunk *add_chunk(void)
     else
         spans.gone--;
     spans.chunks[index] = (struct chunk){.unit = (uint32_t)unit};
-    gap_in(index, CHUNK_UNITS);
+    hak_gap_opens(&spans.gaps, index, CHUNK_UNITS);
     hak_store_relaxed(&hak_zone.next[unit], (uint32_t)index);
     hak_gauge_add(mapped_bytes, CHUNK_UNITS * HAK_UNIT_BYTES);
     return &spans.chunks[index];
@@ -101,7 +59,7 @@ static struct chunk *add_chunk(void)
 
 static size_t take_gap(struct chunk *chunk, unsigned at, size_t units, int *zeroed)
 {
-    uint64_t mask = mask_of(at, units);
+    uint64_t mask = hak_gap_mask(at, units);
     *zeroed = (chunk->dirty & mask) == 0;
     chunk->used |= mask;
     chunk->dirty &= ~mask;
@@ -111,14 +69,14 @@ static size_t take_gap(struct chunk *chunk, unsigned at, size_t units, int *zero
 
 static size_t take(size_t units, int *zeroed)
 {
-    for (size_t i = spans.first_with[units]; i < spans.count; i++) {
-        int at = find_gap(spans.chunks[i].used, units);
+    for (size_t i = spans.gaps.first[units]; i < spans.count; i++) {
+        int at = hak_gap_find(spans.chunks[i].used, units);
         if (at >= 0) {
-            no_gap_below(i, units);
+            hak_gap_none_below(&spans.gaps, i, units);
             return take_gap(&spans.chunks[i], (unsigned)at, units, zeroed);
         }
     }
-    no_gap_below(spans.count, units);
+    hak_gap_none_below(&spans.gaps, spans.count, units);
     struct chunk *chunk = add_chunk();
     return chunk != NULL ? take_gap(chunk, 0, units, zeroed) : HAK_NO_UNIT;
 }
@@ -133,10 +91,10 @@ size_t hak_span_take(size_t units, int *zeroed)
 
 static void give(struct chunk *chunk, size_t index, unsigned at, size_t units)
 {
-    uint64_t mask = mask_of(at, units);
+    uint64_t mask = hak_gap_mask(at, units);
     chunk->used &= ~mask;
     chunk->dirty |= mask;
-    gap_in(index, gap_around(chunk->used, at, units));
+    hak_gap_opens(&spans.gaps, index, hak_gap_around(chunk->used, at, units));
 }
 
 void hak_span_give(size_t unit, size_t units)
@@ -158,7 +116,7 @@ int hak_span_resize(size_t unit, size_t units, size_t new_units)
     if (new_units < units)
         give(chunk, index, (unsigned)(at + new_units), units - new_units);
     else if (new_units > units &&
-             (chunk->used & mask_of((unsigned)(at + units), new_units - units)))
+             (chunk->used & hak_gap_mask((unsigned)(at + units), new_units - units)))
         done = 0;
     else if (new_units > units)
         take_gap(chunk, (unsigned)(at + units), new_units - units, &zeroed);
@@ -175,10 +133,10 @@ static size_t purge_chunk(struct chunk *chunk)
         uint64_t run = left >> at;
         size_t units = ~run == 0 ? 64 : (size_t)__builtin_ctzll(~run);
         char *start = hak_unit_address(chunk->unit + at);
-        left &= ~mask_of(at, units);
+        left &= ~hak_gap_mask(at, units);
         if (hak_os.advise(start, units << HAK_UNIT_LG, MADV_DONTNEED) != 0) /* locked memory */
             continue;
-        chunk->dirty &= ~mask_of(at, units);
+        chunk->dirty &= ~hak_gap_mask(at, units);
         bytes += units << HAK_UNIT_LG;
     }
     chunk->stale = chunk->dirty;
