@@ -57,6 +57,9 @@ void *hak_own_malloc(size_t bytes);
 void *hak_malloc_from(size_t bytes, uintptr_t site);
 void *hak_aligned_from(size_t align, size_t bytes, uintptr_t site);
 
+/* Bytes that the program may use of one of our blocks; 0: not ours. */
+size_t hak_usable(const void *block);
+
 /* front/slow: what a miss, a full list or an unknown address leads to. */
 void *hak_malloc_slow(size_t bytes, uintptr_t site);
 void *hak_calloc_slow(size_t bytes, uintptr_t site); /* zeroed */
