@@ -8,6 +8,7 @@
 
 #include "front/nested.h"
 #include "mid/big.h"
+#include "mid/growing.h"
 
 /* 0 also when asked from a handler that has interrupted a slow path. */
 static size_t usable_big(const void *block)
@@ -24,7 +25,7 @@ size_t hak_usable(const void *block)
 {
     size_t unit = hak_unit_of(block);
     uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
-    return word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : usable_big(block);
+    return word != 0 ? hak_unit_usable(word, block) : usable_big(block);
 }
 
 HAK_API size_t malloc_usable_size(void *block)

@@ -11,6 +11,7 @@
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
+#include "mid/growing.h"
 #include "os/os.h"
 #include "slab/legacy.h"
 
@@ -41,6 +42,15 @@ static HAK_COLD void free_foreign(void *block)
     hak_integrity(HAK_INTEGRITY_BAD_FREE, block, (uint64_t)is_mapped, 0);
 }
 
+static void free_growing(void *block)
+{
+    size_t bytes = hak_growing_free(block);
+    if (bytes != 0)
+        hak_front_count_direct_free(hak_growing_class(bytes));
+    else
+        free_foreign(block); /* inside a block */
+}
+
 static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void *block)
 {
     uint32_t tag = word >> HAK_TAG_SHIFT;
@@ -55,6 +65,8 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
     } else if (tag == HAK_TAG_SAMPLED) {
         hak_front_count_direct_free(class);
         hak_sample_free(unit, class, block);
+    } else if (tag == HAK_TAG_GROWING) {
+        free_growing(block);
     } else if (tag == HAK_TAG_LEGACY) {
         hak_legacy_free(unit, block);
     } else if (tag == HAK_TAG_SHARED || (front->heap != NULL && tag == front->heap->tag)) {
@@ -78,7 +90,7 @@ static void free_big(void *block)
 /* The arm that the free of a block is put down to. */
 static HAK_COLD struct hak_deal deal_of_free(const void *block, uint32_t word)
 {
-    size_t bytes = word != 0 ? hak_classes.size[word & HAK_CLASS_MASK] : hak_big_usable(block);
+    size_t bytes = word != 0 ? hak_unit_usable(word, block) : hak_big_usable(block);
     struct hak_deal none = {0, 0, 0};
     if (bytes != 0)
         bytes--; /* a stride at an arm's threshold holds what lies below it */

@@ -65,6 +65,8 @@ void *hak_malloc_slow(size_t bytes, uintptr_t site);
 void *hak_calloc_slow(size_t bytes, uintptr_t site); /* zeroed */
 /* From a class whose blocks are aligned enough, or HAK_CLASS_NONE and Big. */
 void *hak_aligned_slow(unsigned class, size_t align, size_t bytes, uintptr_t site);
+/* Pages for a block that creeps up; NULL, errno as it was: there are none. */
+void *hak_growing_slow(size_t bytes, size_t roomy, uintptr_t site);
 void hak_free_slow(void *block);
 void hak_front_full(unsigned class);
 void *hak_pop_counted_out(unsigned class, void *block, size_t bytes, uintptr_t site);

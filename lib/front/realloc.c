@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "core/codes.h"
+#include "core/config.h"
 #include "front/deal.h"
 #include "front/nested.h"
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
+#include "mid/growing.h"
 
 HAK_API void free(void *block);
 
@@ -21,36 +23,72 @@ static struct hak_block *counts(void)
     return hak_front.block != NULL ? hak_front.block : hak_process_block;
 }
 
-/* Blocks from here up to where they grow in place get room to grow. */
-#define ROOM_FROM_BYTES HAK_SMALL_MAX_BYTES
+/* ---- by a copy ----------------------------------------------------------------------------- */
 
-/* A block that grows by less than double is likely to grow on, and each time all of it is
- * copied: it takes the next power of two. So such blocks also share a few classes, and what
- * one leaves serves another. */
-static size_t with_room(size_t old_bytes, size_t bytes)
+/* A block that grows by less than double is likely to grow on, and each time all of it is copied.
+ * Below, classes lie close together, and a page is much. */
+#define CREEPS_FROM_BYTES ((size_t)3 * HAK_KIB)
+
+static int creeps(size_t old_bytes, size_t bytes)
 {
-    int creeps = bytes / 2 < old_bytes;
-    return creeps && bytes > ROOM_FROM_BYTES && bytes <= HAK_DIRECT_ABOVE_BYTES
-               ? (size_t)2 << hak_lg(bytes - 1)
-               : bytes;
+    return bytes / 2 < old_bytes && bytes > CREEPS_FROM_BYTES && bytes <= HAK_GROWING_MOST_BYTES;
 }
 
-/* What a block asks for that grows: the policy may want more room for it than that, all as long
- * as a class serves it. */
-static size_t grown(size_t old_bytes, size_t bytes)
+static int deals(size_t bytes)
+{
+    return hak_policy_deals(hak_policy_now()) && hak_deal_concerns(bytes);
+}
+
+/* With `least` to spare, or as much as the policy wants. */
+static size_t with_room(size_t bytes, size_t least)
+{
+    size_t slack = bytes * hak_policy_now()->realloc_slack_permille / 1000;
+    return bytes + hak_max(slack, least);
+}
+
+static size_t whole_pages(size_t bytes)
+{
+    return hak_align_up(bytes, HAK_PAGE_BYTES);
+}
+
+static int may_have_pages(size_t bytes)
+{
+    return hak_knob(realloc_pages) && hak_knob(mid_enable) && hak_knob(large_enable) &&
+           hak_class_of(whole_pages(bytes)) != HAK_CLASS_NONE;
+}
+
+/* With an eighth to spare: that saves a third of the copies, and little of it is ever touched. */
+static size_t roomy_pages(size_t bytes)
+{
+    size_t roomy = whole_pages(with_room(bytes, bytes / 8));
+    return hak_class_of(roomy) != HAK_CLASS_NONE ? roomy : bytes;
+}
+
+/* What a block of the pools asks for that grows. One that creeps takes the next power of two: so
+ * such blocks share a few classes, and what one leaves serves another. All as long as a class
+ * serves it, or would if requests were not being dealt out. */
+static size_t roomy_class(size_t old_bytes, size_t bytes)
 {
     if (bytes > HAK_LARGE_MAX_BYTES)
         return bytes;
-    size_t slack = bytes * hak_policy_now()->realloc_slack_permille / 1000;
-    size_t roomy = hak_max(with_room(old_bytes, bytes), bytes + slack);
-    int is_served = hak_class_of(roomy) != HAK_CLASS_NONE ||
-                    (hak_policy_deals(hak_policy_now()) && hak_deal_concerns(roomy));
-    return is_served ? roomy : bytes;
+    size_t power = creeps(old_bytes, bytes) ? (size_t)2 << hak_lg(bytes - 1) : bytes;
+    size_t roomy = hak_max(power, with_room(bytes, 0));
+    return hak_class_of(roomy) != HAK_CLASS_NONE || deals(roomy) ? roomy : bytes;
+}
+
+static void *alloc_moved(size_t old_bytes, size_t bytes, uintptr_t site)
+{
+    void *moved = NULL;
+    if (bytes <= old_bytes)
+        return hak_malloc_from(bytes, site);
+    if (creeps(old_bytes, bytes) && may_have_pages(bytes) && !deals(bytes))
+        moved = hak_growing_slow(bytes, roomy_pages(bytes), site);
+    return moved != NULL ? moved : hak_malloc_from(roomy_class(old_bytes, bytes), site);
 }
 
 static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
-    void *moved = hak_malloc_from(bytes > old_bytes ? grown(old_bytes, bytes) : bytes, site);
+    void *moved = alloc_moved(old_bytes, bytes, site);
     if (moved == NULL)
         return NULL;
     size_t copied = hak_min(old_bytes, bytes);
@@ -60,6 +98,8 @@ static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t s
     free(block);
     return moved;
 }
+
+/* ---- without one --------------------------------------------------------------------------- */
 
 /* Page tables are moved, not bytes. A sample of it ends, and the new size is a new call. */
 static void *move_big(void *block, size_t bytes, uintptr_t site)
@@ -79,19 +119,43 @@ static void *move_big(void *block, size_t bytes, uintptr_t site)
     return hak_sample_direct(HAK_CLASS_NONE, moved, &call);
 }
 
+static uint32_t word_of(const void *block)
+{
+    size_t unit = hak_unit_of(block);
+    return unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+}
+
+/* The block changes its class while it lives. */
+static void change_class(unsigned class, unsigned new_class)
+{
+    if (class == new_class)
+        return;
+    hak_front_count_direct_free(class);
+    hak_front_count_direct(new_class);
+}
+
+/* Into free pages behind it, or it leaves those that it does not need any more. */
+static int resize_growing(void *block, size_t old_bytes, size_t bytes)
+{
+    if (word_of(block) >> HAK_TAG_SHIFT != HAK_TAG_GROWING || bytes <= CREEPS_FROM_BYTES ||
+        bytes > HAK_GROWING_MOST_BYTES || !may_have_pages(bytes))
+        return 0;
+    size_t got =
+        hak_growing_resize(block, bytes, bytes > old_bytes ? roomy_pages(bytes) : bytes);
+    if (got != 0)
+        change_class(hak_growing_class(old_bytes), hak_growing_class(got));
+    return got != 0;
+}
+
 /* A span grows into free neighbours, and leaves what it does not need any more. */
 static int resize_span(void *block, unsigned new_class)
 {
-    size_t unit = hak_unit_of(block);
-    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+    uint32_t word = word_of(block);
     unsigned class = word & HAK_CLASS_MASK;
     if (word >> HAK_TAG_SHIFT != HAK_TAG_DIRECT || !hak_ace_is_direct(new_class) ||
-        !hak_ace_direct_resize(unit, class, new_class))
+        !hak_ace_direct_resize(hak_unit_of(block), class, new_class))
         return 0;
-    if (class != new_class) { /* the block changes its class while it lives */
-        hak_front_count_direct_free(class);
-        hak_front_count_direct(new_class);
-    }
+    change_class(class, new_class);
     return 1;
 }
 
@@ -104,7 +168,8 @@ static void *move_pages(void *block, size_t old_bytes, size_t bytes, uintptr_t s
         return NULL;
     if (old_class == HAK_CLASS_NONE && new_class == HAK_CLASS_NONE)
         moved = move_big(block, bytes, site);
-    else if (new_class != HAK_CLASS_NONE && resize_span(block, new_class))
+    else if (new_class != HAK_CLASS_NONE &&
+             (resize_span(block, new_class) || resize_growing(block, old_bytes, bytes)))
         moved = block;
     hak_slow_leave(&hak_front);
     return moved;
@@ -120,9 +185,7 @@ static void *move(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
  * where it lies. */
 static HAK_COLD void *move_dealt(void *block, size_t old_bytes, size_t bytes, uintptr_t site)
 {
-    size_t unit = hak_unit_of(block);
-    int big = unit >= hak_zone.units || hak_load_relaxed(&hak_zone.map[unit]) == 0;
-    struct hak_deal deal = hak_deal_block(old_bytes - 1, big);
+    struct hak_deal deal = hak_deal_block(old_bytes - 1, word_of(block) == 0);
     void *moved = move(block, old_bytes, bytes, site);
     hak_deal_done(&deal);
     return moved;

@@ -16,6 +16,7 @@
 #include "front/sites.h"
 #include "mid/ace.h"
 #include "mid/big.h"
+#include "mid/growing.h"
 #include "os/os.h"
 #include "slab/legacy.h"
 
@@ -354,6 +355,39 @@ HAK_NOINLINE void *hak_calloc_slow(size_t bytes, uintptr_t site)
     int zeroed;
     void *block = alloc_slow(bytes, site, 1, &zeroed);
     return block != NULL && !zeroed ? memset(block, 0, bytes) : block;
+}
+
+/* As for runs: what is idle goes back before more memory is taken. */
+static void *take_growing(struct hak_front *front, size_t bytes, size_t roomy)
+{
+    unsigned seat = front->heap != NULL ? front->heap->tag : 0;
+    void *block = hak_growing_alloc(bytes, roomy, seat, 0);
+    if (block != NULL)
+        return block;
+    if (front->block != NULL && ++front->runs % RUNS_A_DRAIN == 0)
+        drain_idle(front);
+    return hak_growing_alloc(bytes, roomy, seat, 1);
+}
+
+void *hak_growing_slow(size_t bytes, size_t roomy, uintptr_t site)
+{
+    struct hak_front *front = &hak_front;
+    int saved = errno;
+    if (hak_unlikely(!hak_slow_enter(front)))
+        return NULL;
+    struct hak_note note = hak_note_begin(hak_class_of(bytes));
+    look_around(front);
+    void *block = take_growing(front, bytes, roomy);
+    if (block != NULL) {
+        unsigned class = hak_growing_class(hak_growing_bytes(block));
+        struct hak_call call = {bytes, 1, site, HAK_PATH_GROWING};
+        hak_front_count_direct(class);
+        block = hak_sample_direct(class, block, &call);
+        hak_note_end(&note, block, &call, class);
+    }
+    hak_slow_leave(front);
+    errno = saved;
+    return block;
 }
 
 /* ---- full lists ------------------------------------------------------------ */

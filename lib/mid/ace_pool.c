@@ -10,6 +10,7 @@
 #include "core/codes.h"
 #include "core/policy.h"
 #include "core/probe.h"
+#include "mid/growing.h"
 #include "mid/run.h"
 #include "mid/sparse.h"
 #include "os/lock.h"
@@ -247,6 +248,7 @@ void hak_ace_fork_prepare(void)
     for (size_t c = 0; c < HAK_CLASS_CAPACITY; c++)
         for (size_t i = 0; i < SHARDS; i++)
             hak_lock_take(&shards[c][i].lock);
+    hak_growing_fork_prepare();
     hak_sparse_fork_prepare();
     hak_run_fork_prepare();
 }
@@ -255,6 +257,7 @@ void hak_ace_fork_done(int in_child)
 {
     hak_run_fork_done(in_child);
     hak_sparse_fork_done(in_child);
+    hak_growing_fork_done(in_child);
     for (size_t c = 0; c < HAK_CLASS_CAPACITY; c++)
         for (size_t i = 0; i < SHARDS; i++) {
             if (in_child)

@@ -206,8 +206,9 @@ static struct hak_slab *convert(const struct request *request, size_t unit)
     return unit != HAK_NO_UNIT ? open_slot(request, unit, hak_slot_index_of(unit)) : NULL;
 }
 
-/* A warm slot of another class comes first: it is in memory already. A cold one is not, and its own
- * class would take a warm one for it when it wants it back: it is the last before a new SuperSlab. */
+/* A warm slot of another class comes first: it is in memory already. A cold one is not, and its
+ * own class would take a warm one for it when it wants it back: it is the last before a new
+ * SuperSlab. */
 static struct hak_slab *stage_unused_slot(const struct request *request)
 {
     struct hak_slab *slab = convert(request, pop_warm_from_most());

@@ -71,6 +71,16 @@ static void fill_both(struct hak_classes *classes)
     fill(classes, classes->by_kib, sizeof classes->by_kib, 1024);
 }
 
+static void fill_pages(struct hak_classes *classes)
+{
+    unsigned class = 0;
+    for (size_t pages = 0; pages <= HAK_CLASS_PAGES; pages++) {
+        while (classes->size[class] < pages * HAK_PAGE_BYTES)
+            class++;
+        classes->of_pages[pages] = (uint8_t)class;
+    }
+}
+
 #define DYNAMIC_STEP ((size_t)1024)
 
 void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, size_t threshold)
@@ -90,6 +100,7 @@ void hak_classes_build(struct hak_classes *classes, enum hak_geometry geometry, 
     classes->dynamic_is_on = classes->dynamic_was_on = 0;
     classes->threshold = threshold;
     fill_both(classes);
+    fill_pages(classes);
 }
 
 void hak_classes_set_threshold(struct hak_classes *classes, size_t threshold)

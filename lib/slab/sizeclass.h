@@ -17,11 +17,14 @@
 /* The class that serves nothing: its front list is always empty. */
 #define HAK_CLASS_NONE (HAK_CLASS_CAPACITY - 1)
 
+#define HAK_CLASS_PAGES 64 /* that hak_class_of_pages() knows */
+
 enum hak_geometry { HAK_GEOMETRY_POW2, HAK_GEOMETRY_FINE };
 
 struct hak_classes {
     uint8_t small[HAK_SMALL_MAX_BYTES / 8 + 1];
     uint8_t by_kib[HAK_LARGE_MAX_BYTES / 1024 + 1];
+    uint8_t of_pages[HAK_CLASS_PAGES + 1]; /* whatever the threshold, and the extra class */
     uint32_t size[HAK_CLASS_CAPACITY];    /* stride in bytes */
     uint32_t inverse[HAK_CLASS_CAPACITY]; /* ceil(2^32 / size): exact for offsets in a slab */
     unsigned tiny_count, mid_count; /* classes below these indices are Tiny; Tiny or Mid */
@@ -54,6 +57,13 @@ HAK_INLINE unsigned hak_class_of(size_t bytes)
     if (bytes <= HAK_LARGE_MAX_BYTES)
         return hak_peek(&hak_classes.by_kib[(bytes + 1023) >> 10]);
     return HAK_CLASS_NONE;
+}
+
+/* The class that a block of 1 to HAK_CLASS_PAGES whole pages counts as: the same as long as it
+ * lives. */
+HAK_INLINE unsigned hak_class_of_pages(size_t pages)
+{
+    return hak_classes.of_pages[pages];
 }
 
 /* Mid: what lies between Tiny and 32 KiB, with the aligned classes and the extra one. */
