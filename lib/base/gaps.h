@@ -1,5 +1,5 @@
 /*
- * gaps.h - rows of clear bits in words of 64, and where to look for one.
+ * gaps.h - rows of bits in words of 64, and where to look for one.
  *
  * A word is what a chunk has taken: of units (mid/span), of pages (mid/growing). An index of gaps
  * remembers below which chunk there is none. Who uses them locks.
@@ -37,6 +37,14 @@ HAK_INLINE size_t hak_gap_around(uint64_t used, unsigned at, size_t count)
     size_t more_below = below != 0 ? (size_t)__builtin_clzll(below) : at;
     size_t more_above = above != 0 ? (size_t)__builtin_ctzll(above) : 64 - at - count;
     return more_below + count + more_above;
+}
+
+/* The lowest row of set bits (there is one): its length, and where it begins. */
+HAK_INLINE size_t hak_gap_row(uint64_t bits, unsigned *at)
+{
+    *at = (unsigned)__builtin_ctzll(bits);
+    uint64_t row = bits >> *at;
+    return ~row == 0 ? 64 : (size_t)__builtin_ctzll(~row);
 }
 
 /* No chunk below first[n] has a gap of n; it never falls with n. */

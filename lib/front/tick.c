@@ -12,6 +12,7 @@
 #include "front/learning.h"
 #include "mid/ace.h"
 #include "mid/big.h"
+#include "mid/growing.h"
 #include "mid/span.h"
 #include "mid/sparse.h"
 #include "os/os.h"
@@ -36,7 +37,7 @@ void hak_tick(void)
     hak_pool_size_superslabs();
     hak_ace_direct_give_kept();
     hak_sparse_age();
-    hak_gauge_add(purged_bytes, hak_pool_purge() + hak_span_purge());
+    hak_gauge_add(purged_bytes, hak_pool_purge() + hak_growing_purge() + hak_span_purge());
     hak_big_tick();
 }
 

@@ -1,9 +1,12 @@
 #include "mid/growing.h"
 
+#include <sys/mman.h>
+
 #include "base/gaps.h"
 #include "core/counters.h"
 #include "mid/span.h"
 #include "os/lock.h"
+#include "os/os.h"
 #include "slab/shared_pool.h"
 
 #define CHUNK_UNITS 4
@@ -18,6 +21,8 @@ _Static_assert(HAK_GROWING_MOST_BYTES <= CHUNK_UNITS * HAK_UNIT_BYTES, "a block 
 struct chunk {
     uint64_t used;  /* pages that are taken, or that it does not have */
     uint64_t never; /* of these, the ones that it does not have */
+    uint64_t dirty; /* free pages with contents */
+    uint64_t stale; /* of these, the ones that were dirty at the last purge already */
     uint32_t unit;  /* first one */
     uint8_t units;  /* 0: none, and `used` is full */
     uint8_t is_lent;
@@ -109,7 +114,8 @@ static int borrow(struct chunk *chunk, size_t pages)
     uint64_t absent = ~hak_gap_mask(0, PAGES_A_UNIT);
     if (reserved != 0)
         absent |= 1;
-    *chunk = (struct chunk){absent, absent, (uint32_t)unit, 1, 1, {0}};
+    *chunk = (struct chunk){.used = absent, .never = absent, .unit = (uint32_t)unit, .units = 1,
+                            .is_lent = 1};
     return 1;
 }
 
@@ -119,7 +125,8 @@ static int take_span(struct chunk *chunk)
     size_t unit = hak_span_take(CHUNK_UNITS, &zeroed);
     if (unit == HAK_NO_UNIT)
         return 0;
-    *chunk = (struct chunk){0, 0, (uint32_t)unit, CHUNK_UNITS, 0, {0}};
+    *chunk = (struct chunk){.dirty = zeroed ? 0 : ~(uint64_t)0, .unit = (uint32_t)unit,
+                            .units = CHUNK_UNITS};
     return 1;
 }
 
@@ -157,9 +164,16 @@ static void remove_chunk(struct shard *shard, struct chunk *chunk)
 
 /* ---- blocks ------------------------------------------------------------------------------ */
 
+static void use_pages(struct chunk *chunk, uint64_t mask)
+{
+    chunk->used |= mask;
+    chunk->dirty &= ~mask;
+    chunk->stale &= ~mask;
+}
+
 static void *take_pages(struct chunk *chunk, unsigned at, size_t pages)
 {
-    chunk->used |= hak_gap_mask(at, pages);
+    use_pages(chunk, hak_gap_mask(at, pages));
     hak_store_relaxed(&chunk->pages[at], (uint8_t)pages);
     count(pages, 1);
     return hak_unit_address(chunk->unit) + at * HAK_PAGE_BYTES;
@@ -222,6 +236,7 @@ void *hak_growing_alloc(size_t bytes, size_t roomy, unsigned seat, int may_be_ne
 static void give_pages(struct shard *shard, struct chunk *chunk, unsigned at, size_t pages)
 {
     chunk->used &= ~hak_gap_mask(at, pages);
+    chunk->dirty |= hak_gap_mask(at, pages);
     hak_gap_opens(&shard->gaps, (size_t)(chunk - shard->chunks),
                   hak_gap_around(chunk->used, at, pages));
 }
@@ -239,7 +254,7 @@ static size_t resize(struct shard *shard, void *block, size_t pages)
                             : ~(uint64_t)0;
         if (chunk->used & more)
             return 0;
-        chunk->used |= more;
+        use_pages(chunk, more);
     }
     hak_store_relaxed(&chunk->pages[at], (uint8_t)pages);
     count(had, -1);
@@ -276,6 +291,39 @@ size_t hak_growing_free(void *block)
     }
     hak_lock_release(&shard->lock);
     return pages * HAK_PAGE_BYTES;
+}
+
+/* ---- purge ------------------------------------------------------------------------------- */
+
+static size_t purge_chunk(struct chunk *chunk)
+{
+    size_t bytes = 0;
+    for (uint64_t left = chunk->dirty & chunk->stale; left != 0;) {
+        unsigned at;
+        size_t pages = hak_gap_row(left, &at), row_bytes = pages * HAK_PAGE_BYTES;
+        char *start = hak_unit_address(chunk->unit) + at * HAK_PAGE_BYTES;
+        left &= ~hak_gap_mask(at, pages);
+        if (hak_os.advise(start, row_bytes, MADV_DONTNEED) != 0) /* locked memory */
+            continue;
+        chunk->dirty &= ~hak_gap_mask(at, pages);
+        bytes += row_bytes;
+    }
+    chunk->stale = chunk->dirty;
+    return bytes;
+}
+
+/* Slots on loan are Tiny's, who knows of each how much of it is warm. */
+size_t hak_growing_purge(void)
+{
+    size_t bytes = 0;
+    for (struct shard *shard = shards; shard < shards + SHARDS; shard++) {
+        hak_lock_take(&shard->lock);
+        for (size_t i = 0; i < shard->count; i++)
+            if (!shard->chunks[i].is_lent)
+                bytes += purge_chunk(&shard->chunks[i]);
+        hak_lock_release(&shard->lock);
+    }
+    return bytes;
 }
 
 /* ---- fork -------------------------------------------------------------------------------- */

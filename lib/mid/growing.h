@@ -32,6 +32,9 @@ size_t hak_growing_resize(void *block, size_t bytes, size_t roomy);
 /* Returns what it had, or 0: no block begins there. */
 size_t hak_growing_free(void *block);
 
+/* Gives pages that have been free since the last call but one back to the OS; returns the bytes. */
+size_t hak_growing_purge(void);
+
 /* The class that a block of so many bytes counts as. */
 HAK_INLINE unsigned hak_growing_class(size_t bytes)
 {

@@ -129,9 +129,8 @@ static size_t purge_chunk(struct chunk *chunk)
     size_t bytes = 0;
     uint64_t left = chunk->dirty & chunk->stale;
     while (left != 0) {
-        unsigned at = (unsigned)__builtin_ctzll(left);
-        uint64_t run = left >> at;
-        size_t units = ~run == 0 ? 64 : (size_t)__builtin_ctzll(~run);
+        unsigned at;
+        size_t units = hak_gap_row(left, &at);
         char *start = hak_unit_address(chunk->unit + at);
         left &= ~hak_gap_mask(at, units);
         if (hak_os.advise(start, units << HAK_UNIT_LG, MADV_DONTNEED) != 0) /* locked memory */

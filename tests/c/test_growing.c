@@ -161,9 +161,46 @@ static void only_the_beginning_of_a_block_is_one(void) {
     hak_growing_free(a);
 }
 
+static void pages_that_stay_free_go_back_and_come_again_as_zero(void) {
+    hak_span_purge();
+    hak_span_purge(); /* the chunk is of pages without contents */
+    char *a = take(2), *b = take(6), *c = take(2);
+    memset(a, 1, 2 * PAGE);
+    memset(b, 2, 6 * PAGE);
+    memset(c, 3, 2 * PAGE);
+    hak_growing_free(b);
+    CHECK_EQ(hak_growing_purge(), 0); /* they may be wanted */
+    char *wanted = take(1);
+    CHECK(wanted == b && wanted[0] == 2);
+    arm_faults(FAULT_ADVISE, 1, 100000); /* as for locked memory */
+    CHECK_EQ(hak_growing_purge(), 0);
+    CHECK(disarm_faults() > 0);
+    CHECK_EQ(hak_growing_purge(), 5 * PAGE);
+    CHECK_EQ(hak_growing_purge(), 0);
+    CHECK(resize(wanted, 6));
+    CHECK_EQ(wanted[0], 2);
+    CHECK_EQ(wanted[PAGE], 0);
+    CHECK_EQ(a[2 * PAGE - 1], 1);
+    CHECK_EQ(c[0], 3);
+    hak_growing_free(a);
+    hak_growing_free(wanted);
+    hak_growing_free(c);
+}
+
 /* ---- what Tiny does not use ------------------------------------------------------------- */
 
 static struct hak_block pool_counts;
+
+static void what_others_left_in_a_chunk_goes_back_too(void) {
+    char *whole = take(64);
+    memset(whole, 9, CHUNK);
+    hak_growing_free(whole); /* the units are dirty, and the next to be taken */
+    char *a = take(1);
+    CHECK(a == whole && a[0] == 9);
+    hak_growing_purge();
+    CHECK_EQ(hak_growing_purge(), 63 * PAGE);
+    hak_growing_free(a);
+}
 
 static void a_slot_that_tiny_does_not_use_serves_but_for_its_header(void) {
     struct hak_pool_outcome outcome;
@@ -392,6 +429,8 @@ int main(int argc, char **argv) {
     RUN(without_leave_no_chunk_is_taken_and_a_neighbours_serves_first);
     RUN(a_refused_chunk_is_enomem);
     RUN(only_the_beginning_of_a_block_is_one);
+    RUN(pages_that_stay_free_go_back_and_come_again_as_zero);
+    RUN(what_others_left_in_a_chunk_goes_back_too);
     RUN(a_slot_that_tiny_does_not_use_serves_but_for_its_header);
     RUN(a_block_that_creeps_lies_in_pages);
     RUN(it_grows_where_it_lies_and_is_copied_when_it_cannot);

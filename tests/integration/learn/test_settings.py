@@ -95,9 +95,14 @@ def test_blocks_that_grow_by_realloc_learn_to_have_room_and_are_copied_less() ->
 
 
 def test_blocks_that_creep_up_keep_their_room_while_requests_are_dealt_to_the_arms() -> None:
-    with learning(HAKMEM_MODE="balanced") as (process, source):
+    """A block that is dealt goes to the pools or is mapped, never into pages."""
+    pools = {"HAKMEM_REALLOC_PAGES": "0"}
+    with learning(HAKMEM_MODE="balanced", **pools) as (process, source):
         plain = copied(process, source, CREEP)
-    with learning(HAKMEM_FREEZE_SEC="86400", HAKMEM_LEARN_SAMPLE="16") as (process, source):
+    with learning(HAKMEM_FREEZE_SEC="86400", HAKMEM_LEARN_SAMPLE="16", **pools) as (
+        process,
+        source,
+    ):
         run_until(process, source, CREEP, lambda counts: counts["learn_state"] == LEARN)
         assert copied(process, source, CREEP * 10) <= plain
 
