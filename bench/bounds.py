@@ -2,9 +2,9 @@
 
     .venv/bin/python bench/bounds.py
 
-Three rows of `hakmem bench` keep more than glibc does, and one once did. For each, this plays the
-very requests of the workload (its generator, its seeds) and adds up what a way of placing blocks
-would touch. docs/decisions/003 uses the figures. No allocator runs here, and nothing is timed.
+Rows of `hakmem bench` that keep more memory than glibc, or once did. For each, this plays the very
+requests of the workload (its generator, its seeds) and adds up what a way of placing blocks would
+touch. docs/decisions/003 uses the figures. No allocator runs here, and nothing is timed.
 """
 
 from __future__ import annotations
@@ -76,11 +76,63 @@ def large_mt(steps: int = 200_000) -> dict[str, float]:
     return {"touched": len(touched) * PAGE / MIB, "addresses": end / MIB}
 
 
-# ---- realloc: what lives together, and what each class needs at its own peak ---------------------
+# ---- realloc: what lives together, what each class needs at its own peak, and pages --------------
+
+
+class Pages:
+    """Blocks in whole pages of chunks of 64: each where it lies if it can grow there, or first fit.
+
+    Sizes are in bytes, names anything.
+    """
+
+    CHUNK = 64
+
+    def __init__(self) -> None:
+        self._used: list[int] = []
+        self._blocks: dict[int, tuple[int, int, int]] = {}  # chunk, first page, pages
+        self._touched: set[tuple[int, int]] = set()
+
+    def touched_bytes(self) -> int:
+        return len(self._touched) * PAGE
+
+    def free(self, name: int) -> None:
+        if name in self._blocks:
+            chunk, at, pages = self._blocks.pop(name)
+            self._used[chunk] &= ~self._mask(at, pages)
+
+    def resize(self, name: int, size: int) -> None:
+        """Takes the block if there is none of this name."""
+        pages = -(-size // PAGE)
+        chunk, at, had = self._blocks.get(name, (0, 0, 0))
+        if had >= pages:
+            return
+        more = self._mask(at + had, pages - had)
+        if not had or at + pages > self.CHUNK or self._used[chunk] & more:
+            place = self._first_fit(pages)  # the old block is still there while it is copied
+            self.free(name)
+            chunk, at = place
+        self._used[chunk] |= self._mask(at, pages)
+        self._blocks[name] = (chunk, at, pages)
+        self._touched |= {(chunk, page) for page in range(at, at + pages)}
+
+    def _first_fit(self, pages: int) -> tuple[int, int]:
+        for chunk, used in enumerate(self._used):
+            for at in range(self.CHUNK - pages + 1):
+                if not used & self._mask(at, pages):
+                    return chunk, at
+        self._used.append(0)
+        return len(self._used) - 1, 0
+
+    @staticmethod
+    def _mask(at: int, pages: int) -> int:
+        return ((1 << pages) - 1) << at
 
 
 def realloc(steps: int = 100_000, buffers: int = 256, limit: int = 64 << 10) -> dict[str, float]:
-    """MiB at the peak: bytes, whole pages and powers of two, and the sum of the classes' peaks."""
+    """MiB at the peak: bytes, whole pages and powers of two, and the sum of the classes' peaks.
+
+    And what blocks above 3 KiB touch if they share pages.
+    """
 
     def power(size: int) -> int:
         return max(1 << (size - 1).bit_length(), PAGE) if size > 2048 else size
@@ -92,6 +144,7 @@ def realloc(steps: int = 100_000, buffers: int = 256, limit: int = 64 << 10) -> 
     now = Counter[str]()
     most = Counter[str]()
     blocks, peaks = Counter[int](), Counter[int]()
+    shared = Pages()
     for _ in range(steps):
         at = random.below(buffers)
         old = sizes[at]
@@ -103,10 +156,15 @@ def realloc(steps: int = 100_000, buffers: int = 256, limit: int = 64 << 10) -> 
         blocks[power(new)] += 1
         peaks[power(new)] = max(peaks[power(new)], blocks[power(new)])
         sizes[at] = new
+        if new > 3072:
+            shared.resize(at, new)
+        else:
+            shared.free(at)
         for name, value in now.items():
             most[name] = max(most[name], value)
     by_class = sum(size * count for size, count in peaks.items() if size >= PAGE)
-    return {name: value / MIB for name, value in most.items()} | {"classes": by_class / MIB}
+    most.update({"classes": by_class, "shared pages": shared.touched_bytes()})
+    return {name: value / MIB for name, value in most.items()}
 
 
 # ---- fragmentation: pages and slabs that hold a survivor -----------------------------------------

@@ -50,3 +50,19 @@ def test_its_classes_are_the_librarys() -> None:
     assert [bounds.class_of(size) for size in sizes] == sizes
     pairs = itertools.pairwise(sizes)
     assert all(bounds.class_of(smaller + 1) == larger for smaller, larger in pairs)
+
+
+def test_its_pages_serve_all_sizes() -> None:
+    page, pages = bounds.PAGE, bounds.Pages()
+    pages.resize(1, 3 * page)
+    pages.resize(2, page)
+    pages.resize(1, 4 * page)  # another block lies behind it: it moves
+    assert pages.touched_bytes() == 8 * page
+    pages.resize(3, 2 * page)
+    pages.resize(3, 3 * page - 1)  # where the first one was, and it grows there
+    assert pages.touched_bytes() == 8 * page
+    pages.free(2)
+    pages.resize(3, 4 * page)
+    assert pages.touched_bytes() == 8 * page
+    pages.resize(4, 61 * page)  # no chunk has as much left
+    assert pages.touched_bytes() == 69 * page
