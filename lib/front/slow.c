@@ -375,7 +375,8 @@ void *hak_growing_slow(size_t bytes, size_t roomy, uintptr_t site)
     int saved = errno;
     if (hak_unlikely(!hak_slow_enter(front)))
         return NULL;
-    struct hak_note note = hak_note_begin(hak_class_of(bytes));
+    unsigned asked = hak_class_of(bytes);
+    struct hak_note note = hak_note_begin(asked);
     look_around(front);
     void *block = take_growing(front, bytes, roomy);
     if (block != NULL) {
@@ -383,7 +384,7 @@ void *hak_growing_slow(size_t bytes, size_t roomy, uintptr_t site)
         struct hak_call call = {bytes, 1, site, HAK_PATH_GROWING};
         hak_front_count_direct(class);
         block = hak_sample_direct(class, block, &call);
-        hak_note_end(&note, block, &call, class);
+        hak_note_end(&note, block, &call, asked);
     }
     hak_slow_leave(front);
     errno = saved;

@@ -66,6 +66,25 @@ static void the_return_address_tells_sites_apart(void) {
     CHECK_EQ(sites_with_count(1009), 1);
 }
 
+static __attribute__((noinline)) void *creep_here(void *block) {
+    block = hak_realloc(block, 46000); /* its pages count as a larger class than was asked for */
+    memset(block, 3, 1);
+    return block;
+}
+
+static void a_block_that_creeps_is_one_request(void) {
+    void *blocks[50];
+    for (int i = 0; i < 50; i++) /* of the class that its pages count as */
+        blocks[i] = hak_malloc(56000);
+    for (int i = 0; i < 50; i++)
+        hak_free(blocks[i]);
+    void *held = creep_here(hak_malloc(40000)); /* the others have room to spare behind it */
+    for (int i = 1; i < 523; i++)
+        hak_free(creep_here(hak_malloc(40000)));
+    hak_free(held);
+    CHECK_EQ(sites_with_count(523), 1);
+}
+
 static void a_big_block_is_followed_to_any_free(void) {
     void *block = hak_malloc(3 << 20);
     uint32_t capacity;
@@ -140,6 +159,7 @@ int main(int argc, char **argv) {
     CHECK_MAIN(argc, argv);
     RUN(a_labelled_call_is_counted_to_its_site_exactly);
     RUN(the_return_address_tells_sites_apart);
+    RUN(a_block_that_creeps_is_one_request);
     RUN(a_big_block_is_followed_to_any_free);
     RUN(purposes_are_inferred_as_labelled);
     RUN(a_full_table_loses_sites_and_says_so);
