@@ -33,6 +33,7 @@ static struct shard {
     struct hak_lock lock;
     size_t count; /* chunks up to the last one */
     size_t gone;  /* of these, the ones that were given back */
+    size_t lowest_gone; /* none of them is below */
     struct hak_gap_index gaps;
     struct chunk chunks[SHARD_CHUNKS];
 } HAK_CACHE_ALIGNED shards[SHARDS];
@@ -88,7 +89,7 @@ size_t hak_growing_bytes(const void *block)
 /* The place of a chunk that was given back, or the next one. */
 static size_t free_index(const struct shard *shard)
 {
-    for (size_t i = 0; shard->gone != 0 && i < shard->count; i++)
+    for (size_t i = shard->lowest_gone; shard->gone != 0 && i < shard->count; i++)
         if (shard->chunks[i].units == 0)
             return i;
     return shard->count;
@@ -140,10 +141,12 @@ static struct chunk *add_chunk(struct shard *shard, size_t pages)
     struct chunk *chunk = &shard->chunks[index];
     if (!borrow(chunk, pages) && !take_span(chunk))
         return NULL;
-    if (index == shard->count)
+    if (index == shard->count) {
         hak_store_relaxed(&shard->count, index + 1);
-    else
+    } else {
         shard->gone--;
+        shard->lowest_gone = index + 1;
+    }
     mark_units(chunk, hak_unit_word(HAK_TAG_GROWING, 0),
                (uint32_t)(index * SHARDS + (size_t)(shard - shards)));
     hak_gap_opens(&shard->gaps, index, chunk->is_lent ? PAGES_A_UNIT : HAK_GAP_MOST);
@@ -156,6 +159,7 @@ static void remove_chunk(struct shard *shard, struct chunk *chunk)
     mark_units(chunk, 0, 0);
     *chunk = (struct chunk){.used = ~(uint64_t)0};
     shard->gone++;
+    shard->lowest_gone = hak_min(shard->lowest_gone, (size_t)(chunk - shard->chunks));
     if (was.is_lent)
         hak_pool_take_back(was.unit, HAK_UNIT_BYTES);
     else
