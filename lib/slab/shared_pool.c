@@ -103,10 +103,10 @@ static void sort_mailbox(struct hak_class_pool *home)
     size_t unit;
     while ((unit = hak_slotlist_pop(&home->mailbox)) != HAK_NO_UNIT) {
         hak_slot_unlist(unit);
-        enum hak_slot_state state = hak_slot_state(hak_load_acquire(&hak_zone.state[unit]));
-        if (state == HAK_SLOT_EMPTY)
-            hak_slot_list_empty(unit, hak_slot_class_of(unit));
-        else if (state == HAK_SLOT_PUBLISHED)
+        uint32_t word = hak_load_acquire(&hak_zone.state[unit]);
+        if (hak_slot_state(word) == HAK_SLOT_EMPTY)
+            hak_slot_list_empty(unit, word);
+        else if (hak_slot_state(word) == HAK_SLOT_PUBLISHED)
             hak_slot_list(&kept, unit);
     }
     while ((unit = hak_slotlist_pop(&kept)) != HAK_NO_UNIT)

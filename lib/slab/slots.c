@@ -37,37 +37,44 @@ int hak_slot_claim(size_t unit, enum hak_slot_state from)
     do {
         if (hak_slot_state(word) != from)
             return 0;
-        active = (word & ~(HAK_SLOT_STATE_MASK | HAK_SLOT_KNOCKED)) | HAK_SLOT_ACTIVE;
+        active = (word & ~(HAK_SLOT_STATE_MASK | HAK_SLOT_KNOCKED | HAK_SLOT_WARM)) |
+                 HAK_SLOT_ACTIVE;
     } while (!hak_cas_acq_rel(&hak_zone.state[unit], &word, active));
     return 1;
 }
 
-/* The caller's ACTIVE slot goes to `to` under `class`; flags stay (a knock may have come
- * between giving up ownership and this). */
-void hak_slot_set(size_t unit, enum hak_slot_state to, unsigned class)
+/* LISTED and KNOCKED stay (a knock may have come between giving up ownership and this). */
+static void set(size_t unit, uint32_t to)
 {
     uint32_t *state = &hak_zone.state[unit];
     uint32_t word = hak_load_relaxed(state), next;
     do
-        next = (word & (HAK_SLOT_LISTED | HAK_SLOT_KNOCKED)) |
-               hak_slot_word(to, class, hak_slot_index(word));
+        next = (word & (HAK_SLOT_LISTED | HAK_SLOT_KNOCKED)) | to;
     while (!hak_cas_acq_rel(state, &word, next));
 }
 
-void hak_slot_make_empty(size_t unit, unsigned class)
+void hak_slot_set(size_t unit, enum hak_slot_state to, unsigned class)
 {
-    hak_slot_set(unit, HAK_SLOT_EMPTY, class);
-    hak_slot_count_empty(class, 1);
-    hak_slot_list_empty(unit, class);
+    set(unit, hak_slot_word(to, class, hak_slot_index_of(unit)));
 }
 
-/* An EMPTY slot with fewer pages in memory is as good as an UNUSED one to other classes. */
+/* A slot with fewer pages in memory is as good as an UNUSED one to other classes. */
 #define FEWEST_WARM (HAK_UNIT_BYTES / HAK_PAGE_BYTES / 2)
 
-void hak_slot_list_empty(size_t unit, unsigned class)
+void hak_slot_make_empty(size_t unit, unsigned class)
 {
     int is_warm = hak_slab_warm_pages(hak_slab_of_unit(unit)) >= FEWEST_WARM;
-    hak_slot_list(is_warm ? &hak_pools[class].warm : &hak_pools[class].cold, unit);
+    uint32_t word = hak_slot_word(HAK_SLOT_EMPTY, class, hak_slot_index_of(unit));
+    word |= is_warm ? HAK_SLOT_WARM : 0;
+    set(unit, word);
+    hak_slot_count_empty(class, 1);
+    hak_slot_list_empty(unit, word);
+}
+
+void hak_slot_list_empty(size_t unit, uint32_t word)
+{
+    struct hak_class_pool *home = &hak_pools[hak_slot_class(word)];
+    hak_slot_list(word & HAK_SLOT_WARM ? &home->warm : &home->cold, unit);
 }
 
 void hak_slot_list(struct hak_slotlist *list, size_t unit)
@@ -95,7 +102,7 @@ size_t hak_slot_pop(struct hak_slotlist *list, enum hak_slot_state wanted)
             return unit;
         uint32_t word = hak_load_acquire(&hak_zone.state[unit]);
         if (hak_slot_state(word) == HAK_SLOT_EMPTY)
-            hak_slot_list_empty(unit, hak_slot_class(word));
+            hak_slot_list_empty(unit, word);
         else if (hak_slot_state(word) == HAK_SLOT_PUBLISHED && hak_knob(ss_adopt))
             hak_slot_list(&hak_pools[hak_slot_class(word)].mailbox, unit);
     }

@@ -58,9 +58,9 @@ int hak_slot_claim(size_t unit, enum hak_slot_state from);
 void hak_slot_set(size_t unit, enum hak_slot_state to, unsigned class);
 /* It becomes an EMPTY one of the class, counted and listed. */
 void hak_slot_make_empty(size_t unit, unsigned class);
-/* Pushes a hint of an EMPTY slot where it belongs, */
-void hak_slot_list_empty(size_t unit, unsigned class);
-/* and of any, unless an older one still leads to the slot. */
+/* Pushes a hint of a slot that is EMPTY by this word, to the list where it belongs. */
+void hak_slot_list_empty(size_t unit, uint32_t word);
+/* Pushes a hint, unless an older one still leads to the slot. */
 void hak_slot_list(struct hak_slotlist *list, size_t unit);
 /* The hint to it has been popped. */
 void hak_slot_unlist(size_t unit);

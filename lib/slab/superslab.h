@@ -66,6 +66,7 @@ enum hak_slot_state {
 #define HAK_SLOT_STATE_MASK 7u
 #define HAK_SLOT_LISTED 8u   /* linked in a list of its class; a list entry is only a hint */
 #define HAK_SLOT_KNOCKED 16u /* blocks came home while nobody owned it */
+#define HAK_SLOT_WARM 32u    /* EMPTY: most of its pages have been cut */
 #define HAK_SLOT_CLASS_SHIFT 8
 #define HAK_SLOT_INDEX_SHIFT 16
 
