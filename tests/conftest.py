@@ -4,6 +4,7 @@ look at one thing of the whole machine do so one after the other.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TextIO
@@ -35,6 +36,8 @@ settings.load_profile("hakmem")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Started by a shell in the background, the suite and all that it starts would ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_STDERR] = uncaptured_stderr()
     begin_run()
 

@@ -1,6 +1,8 @@
 /* Writes into blocks after their free, when the thread's full list has given them back to the slab,
  * then allocates them all again. A slab knows its free blocks by bits, and reads nothing that lies
- * in them: no harm is done. (overwritten_link.c is the same before that.)
+ * in them: no harm is done. (overwritten_link.c is the same before that.) A sampled block would
+ * leave the list too short to be full.
+ * Environment: HAKMEM_SAMPLE_BYTES=0
  * Expect: exit 0 */
 #include "misuse.h"
 
