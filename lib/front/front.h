@@ -36,6 +36,13 @@ struct hak_front {
 
 extern HAK_TLS struct hak_front hak_front;
 
+/* Where the calling thread counts; without a block of its own in the process's, where others count
+ * too. */
+HAK_INLINE struct hak_block *hak_front_counts(void)
+{
+    return hak_front.block != NULL ? hak_front.block : hak_process_block;
+}
+
 /* front/thread: gives the calling thread a heap and a block; 0 or -ENOMEM. The first
  * call of all starts the library. */
 int hak_thread_start(void);
@@ -60,7 +67,7 @@ void *hak_aligned_from(size_t align, size_t bytes, uintptr_t site);
 /* Bytes that the program may use of one of our blocks; 0: not ours. */
 size_t hak_usable(const void *block);
 
-/* front/slow: what a miss, a full list or an unknown address leads to. */
+/* front/slow, front/lists, front/free: what a miss, a full list or an unknown address leads to. */
 void *hak_malloc_slow(size_t bytes, uintptr_t site);
 void *hak_calloc_slow(size_t bytes, uintptr_t site); /* zeroed */
 /* From a class whose blocks are aligned enough, or HAK_CLASS_NONE and Big. */

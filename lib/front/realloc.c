@@ -18,11 +18,6 @@
 
 HAK_API void free(void *block);
 
-static struct hak_block *counts(void)
-{
-    return hak_front.block != NULL ? hak_front.block : hak_process_block;
-}
-
 /* ---- by a copy ----------------------------------------------------------------------------- */
 
 /* A block that grows by less than double is likely to grow on, and each time all of it is copied.
@@ -92,8 +87,8 @@ static void *move_block(void *block, size_t old_bytes, size_t bytes, uintptr_t s
     if (moved == NULL)
         return NULL;
     size_t copied = hak_min(old_bytes, bytes);
-    hak_count_any_scalar(counts(), realloc_moves, 1);
-    hak_count_any_scalar(counts(), realloc_copied_bytes, copied);
+    hak_count_any_scalar(hak_front_counts(), realloc_moves, 1);
+    hak_count_any_scalar(hak_front_counts(), realloc_copied_bytes, copied);
     memcpy(moved, block, copied);
     free(block);
     return moved;
@@ -205,7 +200,7 @@ static void *resize(void *block, size_t bytes, uintptr_t site)
         return NULL;
     }
     if (bytes <= old_bytes && bytes >= old_bytes / 2) {
-        hak_count_any_scalar(counts(), realloc_stays, 1);
+        hak_count_any_scalar(hak_front_counts(), realloc_stays, 1);
         return block;
     }
     if (hak_unlikely(hak_deal_concerns(old_bytes) && hak_policy_deals(hak_policy_now())))
