@@ -24,7 +24,7 @@ static size_t usable_big(const void *block)
 size_t hak_usable(const void *block)
 {
     size_t unit = hak_unit_of(block);
-    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+    uint32_t word = unit < hak_zone.units ? hak_load_acquire(&hak_zone.map[unit]) : 0;
     return word != 0 ? hak_unit_usable(word, block) : usable_big(block);
 }
 

@@ -42,6 +42,17 @@ static HAK_COLD void free_foreign(void *block)
     hak_integrity(HAK_INTEGRITY_BAD_FREE, block, (uint64_t)is_mapped, 0);
 }
 
+/* By a thread that has no list for it. */
+static void free_single_mixed(void *block)
+{
+    unsigned class = hak_mixed_class(block);
+    if (class == HAK_CLASS_NONE)
+        return free_foreign(block); /* inside a block */
+    hak_front_count_direct_free(class);
+    *(void **)block = NULL;
+    hak_mixed_put(class, 1, &block);
+}
+
 static void free_growing(void *block)
 {
     size_t bytes = hak_growing_free(block);
@@ -67,6 +78,8 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
         hak_sample_free(unit, class, block);
     } else if (tag == HAK_TAG_GROWING) {
         free_growing(block);
+    } else if (tag == HAK_TAG_MIXED) {
+        free_single_mixed(block);
     } else if (tag == HAK_TAG_LEGACY) {
         hak_legacy_free(unit, block);
     } else if (tag == HAK_TAG_SHARED || (front->heap != NULL && tag == front->heap->tag)) {
@@ -114,12 +127,10 @@ static HAK_NOINLINE void free_other(void *block, size_t unit, uint32_t word)
 }
 
 /* Blocks of other threads' slabs come here in numbers; they touch no system call. */
-HAK_NOINLINE void hak_free_slow(void *block)
+static HAK_NOINLINE void free_unlisted(void *block, size_t unit, uint32_t word)
 {
     struct hak_front *front = &hak_front;
     struct hak_heap *heap = front->heap;
-    size_t unit = hak_unit_of(block);
-    uint32_t word = unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
     if (hak_unlikely(word == 0)) {
         if (block == NULL)
             return;
@@ -134,4 +145,28 @@ HAK_NOINLINE void hak_free_slow(void *block)
     else
         free_other(block, unit, word);
     hak_slow_leave(front);
+}
+
+/* A block of a mixed unit goes into a list like any other; only its class takes a look. 0: there is
+ * no such list, or no such block. */
+HAK_INLINE int push_mixed(struct hak_front *front, void *block)
+{
+    unsigned class = hak_mixed_class(block);
+    if (hak_unlikely(class >= front->classes ||
+                     (class < hak_classes.tiny_count ? front->own_word : front->shared_word) ==
+                         HAK_NO_WORD))
+        return 0;
+    *(void **)block = front->head[class];
+    front->head[class] = block;
+    if (hak_step(hak_pair_countdown(front->block, class, front_pushes)))
+        hak_front_full(class);
+    return 1;
+}
+
+HAK_NOINLINE void hak_free_slow(void *block)
+{
+    size_t unit = hak_unit_of(block);
+    uint32_t word = unit < hak_zone.units ? hak_load_acquire(&hak_zone.map[unit]) : 0;
+    if (word >> HAK_TAG_SHIFT != HAK_TAG_MIXED || !push_mixed(&hak_front, block))
+        free_unlisted(block, unit, word);
 }

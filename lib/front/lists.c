@@ -96,9 +96,14 @@ static void drain_idle_class(struct hak_front *front, unsigned class)
  * program whose sizes change would keep each size's blocks besides the next one's. */
 void hak_list_drain_idle(struct hak_front *front)
 {
-    for (unsigned class = 0; class < front->classes; class++)
-        if (front->idle[class] && front->seen_pops[class] == pops_of(front, class))
-            drain_idle_class(front, class);
+    uint64_t idle = 0;
+    for (unsigned class = 0; class < front->classes; class++) {
+        if (!front->idle[class] || front->seen_pops[class] != pops_of(front, class))
+            continue;
+        drain_idle_class(front, class);
+        idle |= class < hak_classes.tiny_count ? (uint64_t)1 << class : 0;
+    }
+    front->heap->idle = idle;
 }
 
 /* ---- full lists ---------------------------------------------------------------- */

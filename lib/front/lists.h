@@ -14,7 +14,7 @@
 
 /* At each refill, of one block or more: which classes are idle. */
 void hak_list_look_for_idle(struct hak_front *front);
-/* Gives back what is kept of idle classes. */
+/* Gives back what is kept of idle classes, and tells the thread's slabs which they are. */
 void hak_list_drain_idle(struct hak_front *front);
 /* The list was empty, and `count` blocks have come into it by another way than a push. */
 void hak_list_refilled(struct hak_front *front, unsigned class, unsigned count);

@@ -117,7 +117,7 @@ static void *move_big(void *block, size_t bytes, uintptr_t site)
 static uint32_t word_of(const void *block)
 {
     size_t unit = hak_unit_of(block);
-    return unit < hak_zone.units ? hak_load_relaxed(&hak_zone.map[unit]) : 0;
+    return unit < hak_zone.units ? hak_load_acquire(&hak_zone.map[unit]) : 0;
 }
 
 /* The block changes its class while it lives. */

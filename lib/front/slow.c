@@ -19,6 +19,7 @@
 #include "mid/growing.h"
 #include "os/os.h"
 #include "slab/legacy.h"
+#include "slab/mixed.h"
 
 /* A look at the clock costs as much as a refill: one in so many is not felt. */
 #define SLOW_PATHS_A_TICK 64
@@ -126,6 +127,22 @@ static int is_time_to_drain(struct hak_front *front, unsigned class)
            ++front->runs % RUNS_A_DRAIN == 0;
 }
 
+/* Holes that Tiny has left serve the smallest classes of Mid before a run is mapped for them. */
+static int refill_mixed(struct hak_front *front, unsigned class,
+                        const struct hak_ace_request *request)
+{
+    void *list = NULL;
+    if (!request->keeps || front->heap == NULL || !hak_mixed_serves(class) ||
+        hak_ace_has_room(class))
+        return 0;
+    unsigned got = hak_tiny_refill_mixed(front->heap, class, request->want, &list);
+    if (got == 0)
+        return 0;
+    hak_nested_set_list(front, class, list);
+    hak_list_refilled(front, class, got);
+    return 1;
+}
+
 /* A thread without a front takes and gives single blocks. */
 static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call *call, int *zeroed)
 {
@@ -145,6 +162,10 @@ static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call 
         hak_list_look_for_idle(front);
     if (is_time_to_drain(front, class))
         hak_list_drain_idle(front);
+    if (refill_mixed(front, class, &request)) {
+        call->path = HAK_PATH_MIXED;
+        return pop(front, class, call);
+    }
     if (!hkm_ace_alloc(&request, &answer))
         return alloc_big(call->align, call, zeroed);
     if (answer.block == NULL)

@@ -37,7 +37,8 @@ void hak_tick(void)
     hak_pool_size_superslabs();
     hak_ace_direct_give_kept();
     hak_sparse_age();
-    hak_gauge_add(purged_bytes, hak_pool_purge() + hak_growing_purge() + hak_span_purge());
+    hak_gauge_add(purged_bytes, hak_pool_purge() + hak_mixed_tick() +
+                                hak_growing_purge() + hak_span_purge());
     hak_big_tick();
 }
 

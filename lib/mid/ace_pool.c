@@ -198,6 +198,13 @@ static int is_block_of(unsigned class, const void *block)
            hak_load_relaxed(&hak_zone.map[unit]) == hak_unit_word(HAK_TAG_SHARED, class);
 }
 
+static int is_mixed(const void *block)
+{
+    size_t unit = hak_unit_of(block);
+    return unit < hak_zone.units &&
+           hak_load_relaxed(&hak_zone.map[unit]) >> HAK_TAG_SHIFT == HAK_TAG_MIXED;
+}
+
 static void put_block(struct shard *shard, struct hak_run *run, void *block)
 {
     int had_room = hak_run_has_room(run);
@@ -218,6 +225,13 @@ void *hak_ace_drain(unsigned class, struct hak_block *counts, void *list, unsign
     struct shard *locked = NULL;
     for (; list != NULL && count != 0; count--) {
         void *block = list;
+        if (hak_unlikely(is_mixed(block))) {
+            unsigned put = hak_mixed_put(class, count, &list);
+            if (put != 0) {
+                count -= put - 1;
+                continue;
+            }
+        }
         if (hak_unlikely(!is_block_of(class, block))) {
             hak_integrity(HAK_INTEGRITY_FREE_LINK, block, 0, class);
             list = NULL;
@@ -250,12 +264,14 @@ void hak_ace_fork_prepare(void)
             hak_lock_take(&shards[c][i].lock);
     hak_growing_fork_prepare();
     hak_sparse_fork_prepare();
+    hak_mixed_fork_prepare();
     hak_run_fork_prepare();
 }
 
 void hak_ace_fork_done(int in_child)
 {
     hak_run_fork_done(in_child);
+    hak_mixed_fork_done(in_child);
     hak_sparse_fork_done(in_child);
     hak_growing_fork_done(in_child);
     for (size_t c = 0; c < HAK_CLASS_CAPACITY; c++)

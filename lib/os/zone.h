@@ -22,8 +22,8 @@ struct hak_zone {
                       * by mid/sparse */
     uint32_t *next;  /* [units]: links of slot lists, owned by slab/shared_pool; of ranges
                       * that nobody holds, by the zone */
-    uint32_t *run;   /* [units]: which run, owned by mid/run, or which chunk, by mid/growing;
-                      * also of a slot on loan */
+    uint32_t *run;   /* [units]: which run, owned by mid/run, which chunk, by mid/growing, or
+                      * which place, by slab/mixed; also of a slot on loan */
 };
 
 extern struct hak_zone hak_zone;
@@ -31,6 +31,7 @@ extern struct hak_zone hak_zone;
 #define HAK_TAG_SHIFT 8
 #define HAK_CLASS_MASK 0xffu
 /* Tags that are no thread's. Threads have 1 .. HAK_BLOCK_CAPACITY. */
+#define HAK_TAG_MIXED 0xfffff9u   /* holes of a slab that any size lies in: no class */
 #define HAK_TAG_GROWING 0xfffffau /* blocks that creep up: whole pages */
 #define HAK_TAG_SAMPLED 0xfffffbu /* a sampled block: its free is told */
 #define HAK_TAG_SHARED 0xfffffcu  /* Mid and Large: blocks belong to no thread */

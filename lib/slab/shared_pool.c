@@ -338,6 +338,12 @@ size_t hak_pool_lend(size_t spare, size_t *reserved)
     return unit;
 }
 
+void hak_pool_part_with(const struct hak_slab *slab)
+{
+    hak_slot_count_active(slab->class, -1);
+    hak_gauge_add(lent_slots, 1);
+}
+
 void hak_pool_take_back(size_t unit, size_t bytes)
 {
     struct hak_slab *slab = hak_slab_of_unit(unit);

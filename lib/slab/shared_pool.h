@@ -34,6 +34,8 @@ void hak_pool_release(struct hak_slab *slab, struct hak_block *block);
  * touched from its start; its word in the table of states is not the borrower's to write. */
 size_t hak_pool_lend(size_t spare, size_t *reserved);
 void hak_pool_take_back(size_t unit, size_t bytes);
+/* The same for the caller's slab with its used blocks, whose unit the borrower has already. */
+void hak_pool_part_with(const struct hak_slab *slab);
 
 /* Leaves a slab with used blocks to whoever wants it. Of the caller's, in none of his
  * lists. Without adoption it is only found again when all its blocks have come home. */

@@ -16,6 +16,11 @@ void hak_tiny_take_remote(struct hak_heap *heap, struct hak_slab *slab);
 /* Takes in what others have freed of all slabs. Returns 1 if `class` got blocks. */
 int hak_tiny_drain_remote(struct hak_heap *heap, unsigned class);
 
+/* tiny/mix: hak_tiny_refill_mixed() under the heap's lock, uncounted; slabs become mixed units only
+ * if they may. */
+unsigned hak_tiny_take_mixed(struct hak_heap *heap, unsigned class, unsigned want, void **list,
+                             int may_mix);
+
 /* ---- lists of slabs: partial ones, with room, and full ones ------------------- */
 
 HAK_INLINE void hak_bin_link(struct hak_slab **list, struct hak_slab *slab)

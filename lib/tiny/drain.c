@@ -8,6 +8,7 @@
 #include "core/config.h"
 #include "core/probe.h"
 #include "slab/home.h"
+#include "slab/mixed.h"
 #include "slab/remote.h"
 #include "slab/shared_pool.h"
 
@@ -169,6 +170,8 @@ static void *drain(struct hak_heap *heap, unsigned class, void *list, unsigned c
         } else if (is_published(word, class)) {
             send_home(heap, unit, class, &list);
             put = 1;
+        } else if (word >> HAK_TAG_SHIFT == HAK_TAG_MIXED) {
+            put = hak_mixed_put(class, count, &list);
         }
         if (hak_unlikely(put == 0)) {
             refuse(heap, class, list);

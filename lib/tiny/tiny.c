@@ -95,7 +95,10 @@ static unsigned take_used(struct hak_heap *heap, unsigned class, unsigned want, 
     if (is_turn_to_adopt(heap) && adopt_some(heap, class))
         return take_from_partial(heap, class, want, list);
     *source = HAK_SOURCE_SHARED;
-    return acquire(heap, class, 0) ? take_from_partial(heap, class, want, list) : 0;
+    if (acquire(heap, class, 0))
+        return take_from_partial(heap, class, want, list);
+    *source = HAK_SOURCE_MIXED;
+    return hak_tiny_take_mixed(heap, class, want, list, 0);
 }
 
 static unsigned take_new(struct hak_heap *heap, unsigned class, unsigned want, void **list,
@@ -104,6 +107,12 @@ static unsigned take_new(struct hak_heap *heap, unsigned class, unsigned want, v
     *source = HAK_SOURCE_SLAB; /* blocks may have come home since the first step */
     unsigned got = take_from_partial(heap, class, want, list);
     if (got != 0)
+        return got;
+    *source = HAK_SOURCE_SHARED;
+    if (acquire(heap, class, 0))
+        return take_from_partial(heap, class, want, list);
+    *source = HAK_SOURCE_MIXED;
+    if ((got = hak_tiny_take_mixed(heap, class, want, list, 1)) != 0)
         return got;
     *source = HAK_SOURCE_SHARED;
     if (acquire(heap, class, 1))
@@ -128,8 +137,9 @@ static unsigned refill(struct hak_heap *heap, unsigned class, void **list, refil
     hak_count_class(heap->block, class, refills, 1);
     hak_count_class(heap->block, class, refilled, got);
     hak_probe_refill(class, got, source);
-    heap->path = source == HAK_SOURCE_SHARED ? HAK_PATH_STAGE_0_5 + heap->outcome.stage
-                                             : HAK_PATH_SLAB + source;
+    heap->path = source == HAK_SOURCE_SHARED  ? HAK_PATH_STAGE_0_5 + heap->outcome.stage
+                 : source == HAK_SOURCE_MIXED ? HAK_PATH_MIXED
+                                              : HAK_PATH_SLAB + source;
     return got;
 }
 

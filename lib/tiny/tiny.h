@@ -44,6 +44,7 @@ struct hak_heap {
     uint32_t needs; /* for a slab, so far */
     uint64_t sent;  /* blocks of drains that went to other owners, so far */
     struct hak_pool_outcome outcome; /* of the last acquire */
+    uint64_t idle;  /* classes, a bit each, that are out of use, by the front's last look */
     uint32_t path; /* PATH code of the last refill that brought blocks */
 };
 
@@ -57,6 +58,10 @@ unsigned hak_tiny_refill(struct hak_heap *heap, unsigned class, void **list);
  * memory. */
 unsigned hak_tiny_refill_used(struct hak_heap *heap, unsigned class, void **list);
 unsigned hak_tiny_refill_new(struct hak_heap *heap, unsigned class, void **list);
+
+/* Blocks of a Tiny or small Mid class from holes of mixed units; slabs of classes in heap->idle in
+ * which few blocks are left become such units. Prepends them to *list and returns their number. */
+unsigned hak_tiny_refill_mixed(struct hak_heap *heap, unsigned class, unsigned want, void **list);
 
 /* A slab without used blocks that the class keeps for its next refill goes to the shared pool. */
 void hak_tiny_give_kept(struct hak_heap *heap, unsigned class);

@@ -14,6 +14,7 @@
 #include "front/front.h"
 #include "hak.h"
 #include "mid/ace.h"
+#include "slab/mixed.h"
 #include "slab/remote.h"
 
 enum { OWN = 300, SHARED = 200, THREADS = 4, WAVES = 6 };
@@ -216,11 +217,22 @@ static void *run_seeds(void *unused) {
     return unused;
 }
 
+static int64_t blocks_in_mixed(const char *unit) {
+    const struct hak_granules *granules = hak_mixed_granules(hak_mixed_name(unit));
+    int64_t blocks = 0;
+    for (unsigned i = 0; i < HAK_GRANULES; i++)
+        blocks += granules->begins[i] != 0;
+    return blocks;
+}
+
 /* All threads have ended: blocks are on a list of their slab, or nowhere. */
 static int64_t blocks_away_from_home(void) {
     int64_t away = 0;
+    hak_mixed_tick(); /* what came late comes home */
     for (size_t unit = 0; unit < hak_min(hak_zone.units, 1 << 16); unit++) {
         uint32_t word = hak_load_relaxed(&hak_zone.map[unit]);
+        if (word >> HAK_TAG_SHIFT == HAK_TAG_MIXED)
+            away += blocks_in_mixed(hak_unit_address(unit));
         if (word >> HAK_TAG_SHIFT != HAK_TAG_NOBODY)
             continue;
         struct hak_slab *slab = hak_slab_of_unit(unit);
