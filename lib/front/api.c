@@ -8,7 +8,7 @@
 
 #include "front/nested.h"
 #include "mid/big.h"
-#include "mid/growing.h"
+#include "mid/usable.h"
 
 /* 0 also when asked from a handler that has interrupted a slow path. */
 static size_t usable_big(const void *block)

@@ -12,8 +12,10 @@
 #include "mid/ace.h"
 #include "mid/big.h"
 #include "mid/growing.h"
+#include "mid/usable.h"
 #include "os/os.h"
 #include "slab/legacy.h"
+#include "slab/sampled.h"
 
 void hak_front_count_direct_free(unsigned class)
 {
@@ -42,6 +44,16 @@ static HAK_COLD void free_foreign(void *block)
     hak_integrity(HAK_INTEGRITY_BAD_FREE, block, (uint64_t)is_mapped, 0);
 }
 
+static void free_sampled(size_t unit, unsigned class, void *block)
+{
+    if (class == HAK_CLASS_NONE)
+        class = hak_sampled_class(block);
+    if (class == HAK_CLASS_NONE)
+        return free_foreign(block); /* inside a block */
+    hak_front_count_direct_free(class);
+    hak_sample_free(unit, class, block);
+}
+
 /* By a thread that has no list for it. */
 static void free_single_mixed(void *block)
 {
@@ -66,16 +78,14 @@ static void free_unit(struct hak_front *front, size_t unit, uint32_t word, void 
 {
     uint32_t tag = word >> HAK_TAG_SHIFT;
     unsigned class = word & HAK_CLASS_MASK;
-    int is_span = tag == HAK_TAG_DIRECT ||
-                  (tag == HAK_TAG_SAMPLED && class >= hak_classes.tiny_count);
+    int is_span = tag == HAK_TAG_DIRECT || (tag == HAK_TAG_SAMPLED && class != HAK_CLASS_NONE);
     if (is_span && (uintptr_t)block % HAK_UNIT_BYTES != 0) {
         free_foreign(block); /* inside a block */
     } else if (tag == HAK_TAG_DIRECT) {
         hak_front_count_direct_free(class);
         hak_ace_direct_free(unit, class, front->shared_word != HAK_NO_WORD);
     } else if (tag == HAK_TAG_SAMPLED) {
-        hak_front_count_direct_free(class);
-        hak_sample_free(unit, class, block);
+        free_sampled(unit, class, block);
     } else if (tag == HAK_TAG_GROWING) {
         free_growing(block);
     } else if (tag == HAK_TAG_MIXED) {

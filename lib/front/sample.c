@@ -8,7 +8,7 @@
 #include "mid/ace.h"
 #include "os/lock.h"
 #include "os/os.h"
-#include "slab/private.h"
+#include "slab/sampled.h"
 
 /* Steps until a countdown that nobody has armed runs out: never. */
 #define NEVER ((uint64_t)1 << 62)
@@ -290,7 +290,7 @@ static void *take_sampled(unsigned class)
 {
     int zeroed;
     if (class < hak_classes.tiny_count)
-        return hak_private_alloc(HAK_PRIVATE_SAMPLED, class);
+        return hak_sampled_alloc(class);
     void *block = hak_ace_direct_alloc(class, 0, &zeroed);
     if (block != NULL)
         mark_sampled(block, class);
@@ -300,7 +300,7 @@ static void *take_sampled(unsigned class)
 static void give_sampled(size_t unit, unsigned class, void *block)
 {
     if (class < hak_classes.tiny_count)
-        hak_private_free(unit, block);
+        hak_sampled_free(block);
     else
         hak_ace_direct_free(unit, class, 0);
 }

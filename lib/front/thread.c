@@ -20,7 +20,8 @@
 #include "os/lock.h"
 #include "os/os.h"
 #include "os/page.h"
-#include "slab/private.h"
+#include "slab/legacy.h"
+#include "slab/sampled.h"
 #include "slab/shared_pool.h"
 
 #define HEAPS_PER_MAPPING 16
@@ -242,7 +243,8 @@ static void fork_prepare(void)
     hak_sample_fork_prepare();
     hak_tiny_fork_prepare(hak_front.heap);
     hak_pool_fork_prepare();
-    hak_private_fork_prepare();
+    hak_legacy_fork_prepare();
+    hak_sampled_fork_prepare();
     hak_big_fork_prepare(); /* before ace: without an mmap path it takes spans under its lock */
     hak_ace_fork_prepare();
     hak_zone_fork_prepare();
@@ -257,7 +259,8 @@ static void fork_done(int in_child)
     hak_zone_fork_done(in_child);
     hak_ace_fork_done(in_child);
     hak_big_fork_done(in_child);
-    hak_private_fork_done(in_child);
+    hak_sampled_fork_done(in_child);
+    hak_legacy_fork_done(in_child);
     hak_pool_fork_done(in_child);
     hak_tiny_fork_done(hak_front.heap, in_child);
     hak_sample_fork_done(in_child);

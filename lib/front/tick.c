@@ -16,6 +16,7 @@
 #include "mid/span.h"
 #include "mid/sparse.h"
 #include "os/os.h"
+#include "slab/mixed.h"
 #include "slab/shared_pool.h"
 
 static uint64_t next_ns;

@@ -14,6 +14,7 @@
 #include "mid/run.h"
 #include "mid/sparse.h"
 #include "os/lock.h"
+#include "slab/mixed.h"
 #include "slab/superslab.h"
 
 #define SHARDS 4

@@ -13,7 +13,7 @@
 #ifndef HAK_GROWING_H
 #define HAK_GROWING_H
 
-#include "slab/mixed.h"
+#include "os/zone.h"
 #include "slab/sizeclass.h"
 
 #define HAK_GROWING_MOST_BYTES ((size_t)256 * HAK_KIB)
@@ -39,16 +39,6 @@ size_t hak_growing_purge(void);
 HAK_INLINE unsigned hak_growing_class(size_t bytes)
 {
     return hak_class_of_pages(bytes / HAK_PAGE_BYTES);
-}
-
-/* Bytes that the program may use of a block, by the word of its unit, which is not 0. */
-HAK_INLINE size_t hak_unit_usable(uint32_t word, const void *block)
-{
-    if (hak_unlikely(word >> HAK_TAG_SHIFT == HAK_TAG_GROWING))
-        return hak_growing_bytes(block);
-    if (hak_unlikely(word >> HAK_TAG_SHIFT == HAK_TAG_MIXED))
-        return hak_mixed_bytes(block);
-    return hak_classes.size[word & HAK_CLASS_MASK];
 }
 
 void hak_growing_fork_prepare(void);

@@ -8,7 +8,7 @@
 #ifndef HAK_GRANULES_H
 #define HAK_GRANULES_H
 
-#include "base/atomic.h"
+#include "slab/sizeclass.h"
 
 #define HAK_GRANULE_LG 4
 #define HAK_GRANULE_BYTES ((size_t)1 << HAK_GRANULE_LG)
@@ -24,6 +24,20 @@ struct hak_granules {
 HAK_INLINE unsigned hak_granule_of(const void *block)
 {
     return (unsigned)(((uintptr_t)block & (HAK_UNIT_BYTES - 1)) >> HAK_GRANULE_LG);
+}
+
+HAK_INLINE unsigned hak_granules_for(unsigned class)
+{
+    return (unsigned)((hak_classes.size[class] + HAK_GRANULE_BYTES - 1) >> HAK_GRANULE_LG);
+}
+
+/* At multiples of how many granules blocks of the class begin, as in a slab or a run: the largest
+ * power of two that divides a Tiny block's size, or a cache line. */
+HAK_INLINE unsigned hak_granules_step(unsigned class)
+{
+    size_t size = hak_classes.size[class];
+    size_t align = class < hak_classes.tiny_count ? size & -size : 64;
+    return (unsigned)((align + HAK_GRANULE_BYTES - 1) >> HAK_GRANULE_LG);
 }
 
 /* Sets (or clears) the bits of [at, end). */
@@ -63,6 +77,26 @@ HAK_INLINE unsigned hak_granules_gap_end(const struct hak_granules *g, unsigned 
         else
             bits = g->taken[word];
     return word * 64 + (unsigned)__builtin_ctzll(bits);
+}
+
+/* A block of the class takes its granules; it gives them back. The writer only. */
+HAK_INLINE void hak_granules_take(struct hak_granules *g, unsigned class, unsigned at)
+{
+    hak_granules_set(g, at, at + hak_granules_for(class), 1);
+    hak_store_relaxed(&g->begins[at], (uint8_t)(class + 1));
+}
+
+HAK_INLINE void hak_granules_give(struct hak_granules *g, unsigned class, unsigned at)
+{
+    hak_store_relaxed(&g->begins[at], 0);
+    hak_granules_set(g, at, at + hak_granules_for(class), 0);
+}
+
+/* The class of a block that lies in the unit; HAK_CLASS_NONE: none begins there. */
+HAK_INLINE unsigned hak_granules_class(const struct hak_granules *g, const void *block)
+{
+    unsigned begins = hak_load_relaxed(&g->begins[hak_granule_of(block)]);
+    return begins != 0 && (uintptr_t)block % HAK_GRANULE_BYTES == 0 ? begins - 1 : HAK_CLASS_NONE;
 }
 
 /* Is the page free as a whole? */

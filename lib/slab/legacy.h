@@ -16,4 +16,7 @@ void *hak_legacy_alloc(unsigned class);
 /* `unit` is the block's, and its map word carries HAK_TAG_LEGACY. */
 void hak_legacy_free(size_t unit, void *block);
 
+void hak_legacy_fork_prepare(void);
+void hak_legacy_fork_done(int in_child);
+
 #endif

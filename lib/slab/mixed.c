@@ -47,19 +47,6 @@ int hak_mixed_serves(unsigned class)
            size % HAK_GRANULE_BYTES == 0;
 }
 
-static unsigned granules_for(unsigned class)
-{
-    return (unsigned)(hak_classes.size[class] >> HAK_GRANULE_LG);
-}
-
-/* Where blocks of the class may begin, as in a slab or a run: at multiples of the largest power of
- * two that divides a Tiny block's size, or of a cache line. */
-static unsigned step_for(unsigned class)
-{
-    size_t size = hak_classes.size[class];
-    return (unsigned)((class < hak_classes.tiny_count ? size & -size : 64) >> HAK_GRANULE_LG);
-}
-
 static void count(unsigned class, int64_t blocks)
 {
     hak_gauge_class_add(class, mapped_class_bytes, blocks * (int64_t)hak_classes.size[class]);
@@ -131,24 +118,12 @@ static uint16_t pages_of(unsigned at, unsigned end)
     return (uint16_t)(((2u << last) - 1) & ~((1u << first) - 1));
 }
 
-static void take_block(struct hak_granules *granules, unsigned class, unsigned at)
-{
-    hak_granules_set(granules, at, at + granules_for(class), 1);
-    hak_store_relaxed(&granules->begins[at], (uint8_t)(class + 1));
-}
-
-static void give_block(struct hak_granules *granules, unsigned class, unsigned at)
-{
-    hak_store_relaxed(&granules->begins[at], 0);
-    hak_granules_set(granules, at, at + granules_for(class), 0);
-}
-
 /* Blocks of the class take [at, end), which is free, and follow what *link ends. Returns where the
  * next one is linked. */
 static void **cut(struct hak_granules *granules, char *unit, unsigned class, unsigned at,
                   unsigned end, void **link)
 {
-    const unsigned size = granules_for(class);
+    const unsigned size = hak_granules_for(class);
     hak_granules_set(granules, at, end, 1);
     for (; at < end; at += size) {
         hak_store_relaxed(&granules->begins[at], (uint8_t)(class + 1));
@@ -164,7 +139,7 @@ static unsigned take_from(struct shard *shard, struct place *place, unsigned cla
 {
     struct hak_granules *granules = granules_of(shard, place);
     char *unit = hak_unit_address(place->unit);
-    const unsigned size = granules_for(class), step = step_for(class);
+    const unsigned size = hak_granules_for(class), step = hak_granules_step(class);
     unsigned left = want * size, largest = 0, gap_end, from = HAK_GRANULES, to = 0;
     void *first = NULL, **link = &first;
     for (unsigned gap = hak_granules_next_free(granules, 0); gap < HAK_GRANULES && left != 0;
@@ -202,7 +177,7 @@ static unsigned take_held(struct shard *shard, unsigned class, unsigned want, vo
     unsigned got = 0, looks = 0;
     size_t i = shard->first[class];
     for (; i < shard->count && looks < MOST_LOOKS; i++) {
-        if (shard->places[i].largest < granules_for(class))
+        if (shard->places[i].largest < hak_granules_for(class))
             continue;
         looks++;
         if ((got = take_from(shard, &shard->places[i], class, want, list)) != 0)
@@ -275,10 +250,10 @@ static unsigned give_run(struct shard *shard, struct place *place, unsigned clas
                          granules->begins[at] != class + 1))
             break;
         block = *(void **)block;
-        give_block(granules, class, at);
+        hak_granules_give(granules, class, at);
     }
     *list = block;
-    place->free = (uint16_t)(place->free + put * granules_for(class));
+    place->free = (uint16_t)(place->free + put * hak_granules_for(class));
     room_opens(shard, place);
     return put;
 }
@@ -338,7 +313,7 @@ static struct place *free_place(struct shard *shard)
 /* Blocks of the slab that are neither home nor linked are taken. Returns their number. */
 static unsigned take_used(const struct hak_slab *slab, struct hak_granules *granules)
 {
-    const unsigned class = slab->class, size = granules_for(class);
+    const unsigned class = slab->class, size = hak_granules_for(class);
     const unsigned base = hak_granule_of(hak_slab_blocks(slab));
     const uint64_t *home = hak_home_bits(slab);
     unsigned used = 0;
@@ -350,14 +325,14 @@ static unsigned take_used(const struct hak_slab *slab, struct hak_granules *gran
             unsigned i = from + (unsigned)__builtin_ctzll(away);
             if (i >= slab->carved)
                 break;
-            take_block(granules, class, base + i * size);
+            hak_granules_take(granules, class, base + i * size);
             used++;
         }
     const void *block = slab->linked;
     for (unsigned left = slab->linked_count; left != 0 && block != NULL; left--, used--) {
         if (!hak_slab_holds(slab, block))
             break;
-        give_block(granules, class, hak_granule_of(block));
+        hak_granules_give(granules, class, hak_granule_of(block));
         block = *(void *const *)block;
     }
     return used;
@@ -376,7 +351,7 @@ static struct place *fill_place(struct shard *shard, const struct hak_slab *slab
     *place = (struct place){
         .unit = (uint32_t)hak_slab_unit(slab),
         .total = (uint16_t)total,
-        .free = (uint16_t)(total - used * granules_for(slab->class)),
+        .free = (uint16_t)(total - used * hak_granules_for(slab->class)),
         .absent = (uint16_t)(warm < PAGES_A_UNIT ? ~0u << (warm + 1) : 0),
     };
     if (place == &shard->places[shard->count]) {

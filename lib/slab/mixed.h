@@ -40,20 +40,11 @@ int hak_mixed_serves(unsigned class);
  * that differs between threads. */
 unsigned hak_mixed_take(unsigned class, unsigned seat, unsigned want, void **list);
 
-/* Bytes of the block, and the class that it was taken as; 0 and HAK_CLASS_NONE: no block begins
- * there. The block's unit has HAK_TAG_MIXED. */
-/* Its unit's word has been read by an acquiring load. */
+/* The class of a block; HAK_CLASS_NONE: none begins there. Its unit has HAK_TAG_MIXED, which an
+ * acquiring load has read. */
 HAK_INLINE unsigned hak_mixed_class(const void *block)
 {
-    const struct hak_granules *granules = hak_mixed_granules(hak_mixed_name(block));
-    unsigned begins = hak_load_relaxed(&granules->begins[hak_granule_of(block)]);
-    return begins != 0 && (uintptr_t)block % HAK_GRANULE_BYTES == 0 ? begins - 1 : HAK_CLASS_NONE;
-}
-
-HAK_INLINE size_t hak_mixed_bytes(const void *block)
-{
-    unsigned class = hak_mixed_class(block);
-    return class != HAK_CLASS_NONE ? hak_classes.size[class] : 0;
+    return hak_granules_class(hak_mixed_granules(hak_mixed_name(block)), block);
 }
 
 /* Takes the blocks at the head of the list back that lie in the unit of the first, at most `most`.

@@ -66,6 +66,12 @@ HAK_INLINE unsigned hak_class_of_pages(size_t pages)
     return hak_classes.of_pages[pages];
 }
 
+/* The stride; 0 for HAK_CLASS_NONE. */
+HAK_INLINE size_t hak_class_bytes(unsigned c)
+{
+    return c != HAK_CLASS_NONE ? hak_classes.size[c] : 0;
+}
+
 /* Mid: what lies between Tiny and 32 KiB, with the aligned classes and the extra one. */
 HAK_INLINE int hak_class_is_mid(unsigned c)
 {

@@ -189,7 +189,7 @@ static void what_is_no_block_is_refused(void) {
     CHECK_EQ(hak_mixed_put(class, 1, &list), 0);
     list = block;
     CHECK_EQ(hak_mixed_put(hak_class_of(80), 1, &list), 0); /* of another class */
-    CHECK_EQ(hak_mixed_bytes(block + 16), 0);
+    CHECK_EQ(hak_mixed_class(block + 16), HAK_CLASS_NONE);
     CHECK_EQ(hak_mixed_class(block + 8), HAK_CLASS_NONE);
     put(class, survivors, 1);
     *(void **)block = NULL;
