@@ -167,13 +167,63 @@ def realloc(steps: int = 100_000, buffers: int = 256, limit: int = 64 << 10) -> 
     return {name: value / MIB for name, value in most.items()}
 
 
-# ---- fragmentation: pages and slabs that hold a survivor -----------------------------------------
+# ---- fragmentation: pages and slabs that hold a survivor, and holes that any size takes ----------
+
+
+class Holes:
+    """Blocks of any size in units by granules of 16 bytes: the first hole that fits."""
+
+    GRANULE = 16
+    GRANULES = UNIT // GRANULE
+
+    def __init__(self) -> None:
+        self._free: list[int] = []  # a bit for each granule of a unit
+        self._first: Counter[int] = Counter()  # no unit below has a hole of so many granules
+
+    def units(self) -> int:
+        """Units that were ever taken."""
+        return len(self._free)
+
+    def take(self, size: int) -> int:
+        """Where the block lies, in bytes."""
+        count = -(-size // self.GRANULE)
+        for unit in range(self._first[count], len(self._free)):
+            if holes := self._holes(unit, count):
+                break
+        else:
+            unit, holes = len(self._free), 1
+            self._free.append((1 << self.GRANULES) - 1)
+        self._first[count] = unit
+        at = (holes & -holes).bit_length() - 1
+        self._free[unit] &= ~(((1 << count) - 1) << at)
+        return unit * UNIT + at * self.GRANULE
+
+    def give(self, first: int, size: int) -> None:
+        unit, at = divmod(first, UNIT)
+        count = -(-size // self.GRANULE)
+        self._free[unit] |= ((1 << count) - 1) << at // self.GRANULE
+        for other, lowest in self._first.items():
+            if lowest > unit:
+                self._first[other] = unit
+
+    def _holes(self, unit: int, count: int) -> int:
+        """A bit for each granule from which on so many are free."""
+        free, have = self._free[unit], 1
+        while have < count and free:
+            step = min(have, count - have)
+            free &= free >> step
+            have += step
+        return free
 
 
 def fragmentation(budget: int = 16 << 20, rounds: int = 14) -> dict[str, float]:
-    """MiB at the peak: pages, and slabs of 64 KiB, that hold a block, each filling in new ones."""
+    """MiB at the peak: pages, and slabs of 64 KiB, that hold a block, each filling in new ones.
+
+    And what the same blocks take if each lies in the first hole of whatever size.
+    """
     random, live, end = Random(0), 0, 0
-    blocks: list[tuple[int, int]] = []
+    blocks: list[tuple[int, int, int]] = []
+    shared = Holes()
     most = Counter[str]()
     for turn in range(rounds):
         least = 32 << turn % 7
@@ -185,14 +235,21 @@ def fragmentation(budget: int = 16 << 20, rounds: int = 14) -> dict[str, float]:
             if first + stride > stop:
                 first, stop, end = end, end + UNIT, end + UNIT
             room[stride] = (first + stride, stop)
-            blocks.append((first, size))
+            blocks.append((first, size, shared.take(stride)))
             live += size
-        pages = {page for first, size in blocks for page in pages_of(first, size)}
+        pages = {page for first, size, _ in blocks for page in pages_of(first, size)}
         slabs = {page // (UNIT // PAGE) for page in pages}
         most["pages"] = max(most["pages"], len(pages) * PAGE)
         most["slabs"] = max(most["slabs"], len(slabs) * UNIT)
-        blocks = [block for block in blocks if random.below(8) == 0]
-        live = sum(size for _, size in blocks)
+        survivors = []
+        for block in blocks:
+            if random.below(8) == 0:
+                survivors.append(block)
+            else:
+                shared.give(block[2], class_of(block[1]))
+        blocks = survivors
+        live = sum(size for _, size, _ in blocks)
+    most["any hole"] = shared.units() * UNIT
     return {name: value / MIB for name, value in most.items()}
 
 

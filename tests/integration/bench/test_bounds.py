@@ -52,6 +52,22 @@ def test_its_classes_are_the_librarys() -> None:
     assert all(bounds.class_of(smaller + 1) == larger for smaller, larger in pairs)
 
 
+def test_its_holes_serve_all_sizes() -> None:
+    holes = bounds.Holes()
+    first, second, third = holes.take(64), holes.take(48), holes.take(64)
+    assert (first, second, third) == (0, 64, 112)
+    holes.give(first, 64)
+    assert holes.take(80) == 176  # too large for the hole
+    assert holes.take(32) == 0
+    assert holes.take(32) == 32
+    holes.give(second, 48)
+    holes.give(third, 64)
+    assert holes.take(112) == 64  # two holes have become one
+    assert holes.units() == 1
+    assert holes.take(bounds.UNIT) == bounds.UNIT
+    assert holes.units() == 2
+
+
 def test_its_pages_serve_all_sizes() -> None:
     page, pages = bounds.PAGE, bounds.Pages()
     pages.resize(1, 3 * page)
