@@ -8,8 +8,8 @@
 #include "slab/mixed.h"
 #include "slab/sampled.h"
 
-/* Bytes that the program may use of a block, by the word of its unit, which is not 0 and was read by
- * an acquiring load; 0: no block begins there. */
+/* Bytes that the program may use of a block, by the word of its unit, which is not 0 and which an
+ * acquiring load has read; 0: no block begins there. */
 HAK_INLINE size_t hak_unit_usable(uint32_t word, const void *block)
 {
     if (hak_unlikely(word >> HAK_TAG_SHIFT == HAK_TAG_GROWING))
