@@ -214,6 +214,7 @@ void hak_tiny_start(struct hak_heap *heap, uint32_t tag, struct hak_block *block
 {
     heap->tag = tag;
     heap->block = block;
+    heap->idle = 0;
     hak_outbox_start(heap);
     hak_add_relaxed(&hak_tiny_heaps, 1);
     hak_lock_take(&heap->lock);
