@@ -387,10 +387,7 @@ void hak_learning_fork_prepare(void)
 
 void hak_learning_fork_done(int in_child)
 {
-    if (!in_child) {
-        hak_lock_release(&learning.lock);
-        return;
-    }
-    hak_lock_reset(&learning.lock);
-    learning.started = 0;
+    if (in_child)
+        learning.started = 0;
+    hak_lock_fork_done(&learning.lock, in_child);
 }

@@ -403,11 +403,7 @@ void hak_sample_fork_prepare(void)
 
 void hak_sample_fork_done(int in_child)
 {
-    if (!in_child) {
-        hak_lock_release(&samples.lock);
-        return;
-    }
-    hak_lock_reset(&samples.lock);
+    hak_lock_fork_done(&samples.lock, in_child);
 }
 
 /* Were it to go on with its parent's draws, both would sample the same calls. */

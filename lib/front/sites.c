@@ -190,10 +190,7 @@ void hak_sites_fork_prepare(void)
 
 void hak_sites_fork_done(int in_child)
 {
-    if (in_child)
-        hak_lock_reset(&track_lock);
-    else
-        hak_lock_release(&track_lock);
+    hak_lock_fork_done(&track_lock, in_child);
 }
 
 /* ---- labelled calls -------------------------------------------------------------------- */

@@ -264,10 +264,7 @@ static void fork_done(int in_child)
     hak_pool_fork_done(in_child);
     hak_tiny_fork_done(hak_front.heap, in_child);
     hak_sample_fork_done(in_child);
-    if (in_child)
-        hak_lock_reset(&threads.lock);
-    else
-        hak_lock_release(&threads.lock);
+    hak_lock_fork_done(&threads.lock, in_child);
 }
 
 static void fork_parent(void)

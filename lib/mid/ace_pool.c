@@ -276,10 +276,6 @@ void hak_ace_fork_done(int in_child)
     hak_sparse_fork_done(in_child);
     hak_growing_fork_done(in_child);
     for (size_t c = 0; c < HAK_CLASS_CAPACITY; c++)
-        for (size_t i = 0; i < SHARDS; i++) {
-            if (in_child)
-                hak_lock_reset(&shards[c][i].lock);
-            else
-                hak_lock_release(&shards[c][i].lock);
-        }
+        for (size_t i = 0; i < SHARDS; i++)
+            hak_lock_fork_done(&shards[c][i].lock, in_child);
 }

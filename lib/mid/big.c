@@ -430,8 +430,5 @@ void hak_big_fork_prepare(void)
 
 void hak_big_fork_done(int in_child)
 {
-    if (in_child)
-        hak_lock_reset(&table.lock);
-    else
-        hak_lock_release(&table.lock);
+    hak_lock_fork_done(&table.lock, in_child);
 }

@@ -340,10 +340,6 @@ void hak_growing_fork_prepare(void)
 
 void hak_growing_fork_done(int in_child)
 {
-    for (size_t i = 0; i < SHARDS; i++) {
-        if (in_child)
-            hak_lock_reset(&shards[i].lock);
-        else
-            hak_lock_release(&shards[i].lock);
-    }
+    for (size_t i = 0; i < SHARDS; i++)
+        hak_lock_fork_done(&shards[i].lock, in_child);
 }

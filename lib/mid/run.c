@@ -204,8 +204,5 @@ void hak_run_fork_prepare(void)
 void hak_run_fork_done(int in_child)
 {
     hak_span_fork_done(in_child);
-    if (in_child)
-        hak_lock_reset(&records.lock);
-    else
-        hak_lock_release(&records.lock);
+    hak_lock_fork_done(&records.lock, in_child);
 }

@@ -177,8 +177,5 @@ void hak_span_fork_prepare(void)
 
 void hak_span_fork_done(int in_child)
 {
-    if (in_child)
-        hak_lock_reset(&spans.lock);
-    else
-        hak_lock_release(&spans.lock);
+    hak_lock_fork_done(&spans.lock, in_child);
 }

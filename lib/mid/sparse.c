@@ -207,8 +207,5 @@ void hak_sparse_fork_prepare(void)
 
 void hak_sparse_fork_done(int in_child)
 {
-    if (in_child)
-        hak_lock_reset(&sparse.lock);
-    else
-        hak_lock_release(&sparse.lock);
+    hak_lock_fork_done(&sparse.lock, in_child);
 }

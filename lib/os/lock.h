@@ -43,4 +43,13 @@ HAK_INLINE void hak_lock_release(struct hak_lock *lock)
 
 HAK_INLINE void hak_lock_reset(struct hak_lock *lock) { hak_store_relaxed(&lock->word, 0); }
 
+/* After fork(), of a lock that was taken before it: the child's other threads are gone. */
+HAK_INLINE void hak_lock_fork_done(struct hak_lock *lock, int in_child)
+{
+    if (in_child)
+        hak_lock_reset(lock);
+    else
+        hak_lock_release(lock);
+}
+
 #endif

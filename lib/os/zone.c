@@ -166,8 +166,5 @@ void hak_zone_fork_prepare(void)
 
 void hak_zone_fork_done(int in_child)
 {
-    if (in_child)
-        hak_lock_reset(&zone.lock);
-    else
-        hak_lock_release(&zone.lock);
+    hak_lock_fork_done(&zone.lock, in_child);
 }

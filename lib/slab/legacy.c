@@ -133,10 +133,6 @@ void hak_legacy_fork_prepare(void)
 
 void hak_legacy_fork_done(int in_child)
 {
-    for (size_t c = 0; c < HAK_TINY_CLASS_CAPACITY; c++) {
-        if (in_child)
-            hak_lock_reset(&homes[c].lock);
-        else
-            hak_lock_release(&homes[c].lock);
-    }
+    for (size_t c = 0; c < HAK_TINY_CLASS_CAPACITY; c++)
+        hak_lock_fork_done(&homes[c].lock, in_child);
 }

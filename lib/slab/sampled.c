@@ -142,8 +142,5 @@ void hak_sampled_fork_prepare(void)
 
 void hak_sampled_fork_done(int in_child)
 {
-    if (in_child)
-        hak_lock_reset(&lock);
-    else
-        hak_lock_release(&lock);
+    hak_lock_fork_done(&lock, in_child);
 }

@@ -393,8 +393,5 @@ void hak_pool_fork_prepare(void)
 void hak_pool_fork_done(int in_child)
 {
     hak_superslab_fork_done(in_child);
-    if (in_child)
-        hak_lock_reset(&hak_pool.lock);
-    else
-        hak_lock_release(&hak_pool.lock);
+    hak_lock_fork_done(&hak_pool.lock, in_child);
 }

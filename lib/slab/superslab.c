@@ -150,10 +150,7 @@ void hak_superslab_fork_prepare(void)
 
 void hak_superslab_fork_done(int in_child)
 {
-    if (in_child)
-        hak_lock_reset(&mapping);
-    else
-        hak_lock_release(&mapping);
+    hak_lock_fork_done(&mapping, in_child);
 }
 
 void hak_superslab_leave(struct hak_superslab *superslab)

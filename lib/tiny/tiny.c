@@ -267,8 +267,5 @@ void hak_tiny_fork_done(struct hak_heap *heap, int in_child)
 {
     if (heap == NULL)
         return;
-    if (in_child)
-        hak_lock_reset(&heap->lock);
-    else
-        hak_lock_release(&heap->lock);
+    hak_lock_fork_done(&heap->lock, in_child);
 }
