@@ -21,6 +21,9 @@ int hak_tiny_drain_remote(struct hak_heap *heap, unsigned class);
 unsigned hak_tiny_take_mixed(struct hak_heap *heap, unsigned class, unsigned want, void **list,
                              int may_mix);
 
+/* Blocks have come out of the heap for a front's list, from where `source` (a SOURCE code) says. */
+void hak_tiny_count_refill(struct hak_heap *heap, unsigned class, unsigned got, unsigned source);
+
 /* ---- lists of slabs: partial ones, with room, and full ones ------------------- */
 
 HAK_INLINE void hak_bin_link(struct hak_slab **list, struct hak_slab *slab)

@@ -6,7 +6,6 @@
 
 #include "core/codes.h"
 #include "core/config.h"
-#include "core/probe.h"
 #include "slab/mixed.h"
 #include "slab/remote.h"
 
@@ -86,10 +85,7 @@ unsigned hak_tiny_refill_mixed(struct hak_heap *heap, unsigned class, unsigned w
     hak_lock_take(&heap->lock);
     unsigned got = hak_tiny_take_mixed(heap, class, want, list, 1);
     hak_lock_release(&heap->lock);
-    if (got == 0)
-        return 0;
-    hak_count_class(heap->block, class, refills, 1);
-    hak_count_class(heap->block, class, refilled, got);
-    hak_probe_refill(class, got, HAK_SOURCE_MIXED);
+    if (got != 0)
+        hak_tiny_count_refill(heap, class, got, HAK_SOURCE_MIXED);
     return got;
 }

@@ -121,6 +121,13 @@ static unsigned take_new(struct hak_heap *heap, unsigned class, unsigned want, v
     return adopt_some(heap, class) ? take_from_partial(heap, class, want, list) : 0;
 }
 
+void hak_tiny_count_refill(struct hak_heap *heap, unsigned class, unsigned got, unsigned source)
+{
+    hak_count_class(heap->block, class, refills, 1);
+    hak_count_class(heap->block, class, refilled, got);
+    hak_probe_refill(class, got, source);
+}
+
 static unsigned refill(struct hak_heap *heap, unsigned class, void **list, refill_step *step)
 {
     unsigned source;
@@ -134,9 +141,7 @@ static unsigned refill(struct hak_heap *heap, unsigned class, void **list, refil
     hak_lock_release(&heap->lock);
     if (got == 0)
         return 0;
-    hak_count_class(heap->block, class, refills, 1);
-    hak_count_class(heap->block, class, refilled, got);
-    hak_probe_refill(class, got, source);
+    hak_tiny_count_refill(heap, class, got, source);
     heap->path = source == HAK_SOURCE_SHARED  ? HAK_PATH_STAGE_0_5 + heap->outcome.stage
                  : source == HAK_SOURCE_MIXED ? HAK_PATH_MIXED
                                               : HAK_PATH_SLAB + source;
