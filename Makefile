@@ -25,12 +25,15 @@ DIALECT  := -std=gnu11 -fvisibility=hidden -ftls-model=initial-exec -fno-plt \
             -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free
 CPPFLAGS := -Ilib/include -Ilib -DHAK_VERSION='"$(VERSION)"'
 LDLIBS   := -pthread -ldl
-LDFLAGS  := -shared -Wl,-soname,libhakmem.so -Wl,--no-undefined -Wl,-z,relro,-z,now,-z,nodelete
+# What lies with what in the library, and why: lib/layout.ld.
+LAYOUT   := lib/layout.ld
+LDFLAGS  := -shared -Wl,-soname,libhakmem.so -Wl,--no-undefined -Wl,-z,relro,-z,now,-z,nodelete \
+            -Wl,-T,$(LAYOUT),-z,pack-relative-relocs
 
 # ---- Variants: the same sources, other flags ---------------------------------------------------
 # The C tests are linked with everything but the C++ operators, and under names that do not replace
 # libc's (tests/c/names.syms), so that a sanitizer or a debugger keeps its own malloc.
-FLAGS_so      := $(OPT) -fPIC
+FLAGS_so      := $(OPT) -fPIC -ffunction-sections -fdata-sections
 FLAGS_minimal := $(FLAGS_so) -DHAK_BENCH_MINIMAL=1
 FLAGS_nolearn := $(FLAGS_so) -DHAK_WITHOUT_LEARNING
 FLAGS_test    := $(OPT)
@@ -123,11 +126,11 @@ $(foreach v,test $(SANITIZERS),$(eval $(call variant,$(v),$(TEST_LIB),$(TEST_NAM
 build/libhakmem.so: $(OBJECTS_so)
 build/minimal/libhakmem.so: $(OBJECTS_minimal)
 build/nolearn/libhakmem.so: $(OBJECTS_nolearn)
-build/libhakmem.so build/minimal/libhakmem.so build/nolearn/libhakmem.so: | ground
-	@test -n '$^' || { echo 'make: lib/ holds no C sources' >&2; exit 1; }
+build/libhakmem.so build/minimal/libhakmem.so build/nolearn/libhakmem.so: $(LAYOUT) | ground
+	@test -n '$(filter %.o,$^)' || { echo 'make: lib/ holds no C sources' >&2; exit 1; }
 	$(call step,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(LDLIBS)
 
 build: ground build/libhakmem.so $(if $(BENCH_MINIMAL),build/minimal/libhakmem.so)
 

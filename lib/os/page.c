@@ -24,11 +24,11 @@ struct hak_control *hak_page_control;
 static struct {
     struct hak_page_header *header; /* head of the memfd: all that comes before the blocks */
     size_t head_bytes;
-    int fd;                         /* -1: private memory */
+    int fd;                         /* -1: private memory; set before `header` */
     dev_t device;                   /* of the memfd: a program may close fd and reuse its number */
     ino_t inode;
     char *segments[SEGMENT_COUNT];
-} page = {.fd = -1};
+} page;
 
 HAK_API const struct hak_page_header *hak_page(void)
 {
@@ -134,10 +134,14 @@ static const char *text_of(unsigned i)
     }
 }
 
-/* Written words first, texts last: the texts go in by pwrite, and stay out of our RSS. */
+/* The kernel maps so much of what is in the file around a page that is read for the first time. */
+#define FAULT_AROUND_BYTES (64 * HAK_KIB)
+
+/* Written words first, then texts: these go in by pwrite, and stay out of our RSS. Sites are looked
+ * up, which is reading, so far behind the texts that these do not come along. */
 static struct head_plan plan_head(uint32_t class_count)
 {
-    struct head_plan plan;
+    struct head_plan plan = {.sites = 0};
     size_t at = hak_align_up(sizeof(struct hak_page_header), 64);
     plan.control = at;
     at = hak_align_up(at + sizeof(struct hak_control), 64);
@@ -149,11 +153,26 @@ static struct head_plan plan_head(uint32_t class_count)
         plan.text_offsets[i] = at;
         at += hak_text_length(text_of(i)) + 1;
     }
-    at = hak_align_up(at, HAK_PAGE_BYTES); /* memory that is not touched is not there */
-    plan.sites = hak_knob(sites) != HAK_SITES_OFF ? at : 0;
-    at += plan.sites != 0 ? SITE_CAPACITY * sizeof(struct hak_site) : 0;
+    if (hak_knob(sites) != HAK_SITES_OFF) { /* memory that is not touched is not there */
+        plan.sites = hak_align_up(at + FAULT_AROUND_BYTES, HAK_PAGE_BYTES);
+        at = plan.sites + SITE_CAPACITY * sizeof(struct hak_site);
+    }
     plan.bytes = hak_align_up(at, HAK_PAGE_BYTES);
     return plan;
+}
+
+/* The pages where texts lie, and what else is rarely read (lib/layout.ld; nowhere in a test). */
+extern const char hak_rarely_read[] __attribute__((weak, visibility("hidden")));
+extern const char hak_rarely_read_end[] __attribute__((weak, visibility("hidden")));
+
+/* They are of the library's file, and come from there again when somebody reads them. */
+static void let_go_of_texts(void)
+{
+    if (hak_rarely_read == NULL)
+        return;
+    uintptr_t start = hak_align_up((uintptr_t)hak_rarely_read, HAK_PAGE_BYTES);
+    uintptr_t end = hak_align_up((uintptr_t)hak_rarely_read_end, HAK_PAGE_BYTES);
+    (void)!hak_os.advise((void *)start, end - start, MADV_DONTNEED);
 }
 
 /* A text that is cut short ends in zero bytes: readers say that it is incomplete. */
@@ -166,6 +185,7 @@ static void write_texts(const struct head_plan *plan)
     }
     if (page.fd >= 0)
         (void)!pwritev(page.fd, texts, TEXTS, (off_t)plan->text_offsets[0]);
+    let_go_of_texts();
 }
 
 static void copy_bytes(void *to, const void *from, size_t count)
