@@ -5,15 +5,24 @@
 
 #define BITS HAK_HOME_BITS
 
-static uint32_t words_of(unsigned capacity)
+static uint32_t words_of(unsigned blocks)
 {
-    return (capacity + BITS - 1) / BITS;
+    return (blocks + BITS - 1) / BITS;
+}
+
+static void clear_words(const struct hak_home *home, uint32_t count)
+{
+    uint32_t first = (uint32_t)hak_min(count, HAK_HOME_FIRST_WORDS);
+    __builtin_memset(home->first, 0, first * sizeof(uint64_t));
+    if (count > first)
+        __builtin_memset(hak_home_word(home, first), 0, (count - first) * sizeof(uint64_t));
 }
 
 void hak_home_clear(struct hak_slab *slab)
 {
+    const struct hak_home home = hak_home_of(slab);
     if (slab->home != 0)
-        __builtin_memset(hak_home_bits(slab), 0, words_of(slab->capacity) * sizeof(uint64_t));
+        clear_words(&home, words_of(slab->carved));
     slab->home = slab->home_from = 0;
 }
 
@@ -24,17 +33,18 @@ void hak_home_clear(struct hak_slab *slab)
 #define KEPT_LGS 6 /* of slots, up to HAK_SUPERSLAB_SLABS */
 
 static struct {
-    char *next;
-    size_t left;
+    uint64_t *next;
+    size_t left; /* bytes */
     void *kept[KEPT_LGS]; /* by lg of slots, linked through the first word */
 } room;
 
-char *hak_home_map(size_t slots)
+uint64_t *hak_home_map(size_t slots)
 {
-    size_t bytes = slots * (HAK_HOME_FEW_BYTES + HAK_HOME_MANY_BYTES);
+    size_t words = slots * (HAK_HOME_FIRST_WORDS + HAK_HOME_REST_WORDS);
+    size_t bytes = words * sizeof(uint64_t);
     void **kept = &room.kept[hak_lg(slots)];
     if (*kept != NULL) {
-        char *home = *kept;
+        uint64_t *home = *kept;
         *kept = *(void **)home;
         return __builtin_memset(home, 0, bytes);
     }
@@ -44,13 +54,13 @@ char *hak_home_map(size_t slots)
     }
     if (room.next == NULL)
         return NULL;
-    char *home = room.next;
-    room.next += bytes;
+    uint64_t *home = room.next;
+    room.next += words;
     room.left -= bytes;
     return home;
 }
 
-void hak_home_unmap(char *home, size_t slots)
+void hak_home_unmap(uint64_t *home, size_t slots)
 {
     void **kept = &room.kept[hak_lg(slots)];
     *(void **)home = *kept;
@@ -62,7 +72,8 @@ void hak_home_unmap(char *home, size_t slots)
 unsigned hak_home_put_run(struct hak_slab *slab, unsigned most, void **list)
 {
     const struct hak_slab_shape shape = hak_slab_shape(slab);
-    uint64_t *bits = hak_home_bits(slab), word = bits[0];
+    const struct hak_home home = hak_home_of(slab);
+    uint64_t *bits = home.first, word = *bits;
     uint32_t from = slab->home_from, at = 0, index;
     unsigned limit = (unsigned)hak_min(most, slab->used), left = limit;
     void *block = *list;
@@ -71,9 +82,10 @@ unsigned hak_home_put_run(struct hak_slab *slab, unsigned most, void **list)
         if (hak_unlikely(!hak_shape_index(&shape, block, &index)))
             break;
         if (index / BITS != at) {
-            bits[at] = word;
+            *bits = word;
             at = index / BITS;
-            word = bits[at];
+            bits = hak_home_word(&home, at);
+            word = *bits;
         }
         uint64_t bit = (uint64_t)1 << index % BITS;
         if (hak_unlikely(word & bit))
@@ -83,7 +95,7 @@ unsigned hak_home_put_run(struct hak_slab *slab, unsigned most, void **list)
         block = next;
     }
     unsigned count = limit - left;
-    bits[at] = word;
+    *bits = word;
     *list = block;
     slab->home_from = (uint16_t)from;
     slab->home = (uint16_t)(slab->home + count);
@@ -95,19 +107,19 @@ unsigned hak_home_take(struct hak_slab *slab, unsigned want, void **list)
 {
     const size_t size = hak_classes.size[slab->class];
     const unsigned count = (unsigned)hak_min(want, slab->home);
-    uint64_t *bits = hak_home_bits(slab);
+    const struct hak_home home = hak_home_of(slab);
     char *blocks = hak_slab_blocks(slab);
     uint32_t at = slab->home_from, end = words_of(slab->capacity);
     void *first = NULL, **link = &first;
     unsigned left = count;
     for (; left != 0 && at < end; at++) {
-        uint64_t word = bits[at];
+        uint64_t *bits = hak_home_word(&home, at), word = *bits;
         char *base = blocks + (size_t)at * BITS * size;
         for (; word != 0 && left != 0; word &= word - 1, left--) {
             *link = base + (size_t)__builtin_ctzll(word) * size;
             link = *link;
         }
-        bits[at] = word;
+        *bits = word;
         if (word != 0)
             break;
     }

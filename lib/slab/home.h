@@ -13,19 +13,32 @@
 
 #include "slab/superslab.h"
 
-/* Blocks from 64 bytes on need two lines at most; those of all slabs of a SuperSlab share a page.
- * Smaller ones have a place of their own behind that, large enough for 8-byte blocks. */
-#define HAK_HOME_FEW_BYTES 128
-#define HAK_HOME_MANY_BYTES 1024
+/* The first words of all slabs of a SuperSlab lie together, in a page. They tell of 1024 blocks, as
+ * many as a slab of 64-byte ones holds. What smaller ones need besides, down to 8 bytes, is in
+ * memory only where more blocks were cut. */
 #define HAK_HOME_BITS 64u /* of a word */
+#define HAK_HOME_FIRST_WORDS 16u
+#define HAK_HOME_REST_WORDS (HAK_UNIT_BYTES / 8 / HAK_HOME_BITS - HAK_HOME_FIRST_WORDS)
 
-HAK_INLINE uint64_t *hak_home_bits(const struct hak_slab *slab)
+/* Where the words of a slab are. */
+struct hak_home {
+    uint64_t *first;
+    uint64_t *rest; /* less what comes before them: words of both count from 0 */
+};
+
+HAK_INLINE struct hak_home hak_home_of(const struct hak_slab *slab)
 {
     const struct hak_superslab *superslab = hak_superslab_of(slab);
-    char *few = superslab->home, *many = few + superslab->slots * HAK_HOME_FEW_BYTES;
-    int is_few = slab->capacity <= HAK_HOME_FEW_BYTES * 8;
-    return (uint64_t *)(is_few ? few + slab->index * HAK_HOME_FEW_BYTES
-                               : many + slab->index * HAK_HOME_MANY_BYTES);
+    uint64_t *rests = superslab->home + superslab->slots * HAK_HOME_FIRST_WORDS;
+    return (struct hak_home){
+        .first = superslab->home + slab->index * HAK_HOME_FIRST_WORDS,
+        .rest = rests + slab->index * HAK_HOME_REST_WORDS - HAK_HOME_FIRST_WORDS,
+    };
+}
+
+HAK_INLINE uint64_t *hak_home_word(const struct hak_home *home, uint32_t at)
+{
+    return (at < HAK_HOME_FIRST_WORDS ? home->first : home->rest) + at;
 }
 
 /* A block that lies in the slab's unit comes home. 0, and nothing is changed: it is not one of the
@@ -38,7 +51,8 @@ HAK_INLINE int hak_home_put(struct hak_slab *slab, unsigned class, const void *b
     if (hak_unlikely(index >= slab->carved || index * hak_classes.size[class] != offset ||
                      slab->used == 0))
         return 0;
-    uint64_t *word = hak_home_bits(slab) + index / HAK_HOME_BITS;
+    const struct hak_home home = hak_home_of(slab);
+    uint64_t *word = hak_home_word(&home, index / HAK_HOME_BITS);
     uint64_t bit = (uint64_t)1 << index % HAK_HOME_BITS;
     if (hak_unlikely(*word & bit))
         return 0;
@@ -61,7 +75,7 @@ void hak_home_clear(struct hak_slab *slab);
 
 /* Bits for a SuperSlab of so many slots, a power of two; NULL: the OS refuses. One caller at a
  * time: who maps SuperSlabs. */
-char *hak_home_map(size_t slots);
-void hak_home_unmap(char *home, size_t slots);
+uint64_t *hak_home_map(size_t slots);
+void hak_home_unmap(uint64_t *home, size_t slots);
 
 #endif

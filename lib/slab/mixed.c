@@ -315,19 +315,21 @@ static unsigned take_used(const struct hak_slab *slab, struct hak_granules *gran
 {
     const unsigned class = slab->class, size = hak_granules_for(class);
     const unsigned base = hak_granule_of(hak_slab_blocks(slab));
-    const uint64_t *home = hak_home_bits(slab);
+    const struct hak_home home = hak_home_of(slab);
     unsigned used = 0;
     __builtin_memset(granules, 0, sizeof *granules);
     if (base != 0)
         hak_granules_set(granules, 0, base, 1);
-    for (unsigned from = 0; from < slab->carved; from += HAK_HOME_BITS)
-        for (uint64_t away = ~home[from / HAK_HOME_BITS]; away != 0; away &= away - 1) {
+    for (unsigned from = 0; from < slab->carved; from += HAK_HOME_BITS) {
+        uint64_t away = ~*hak_home_word(&home, from / HAK_HOME_BITS);
+        for (; away != 0; away &= away - 1) {
             unsigned i = from + (unsigned)__builtin_ctzll(away);
             if (i >= slab->carved)
                 break;
             hak_granules_take(granules, class, base + i * size);
             used++;
         }
+    }
     const void *block = slab->linked;
     for (unsigned left = slab->linked_count; left != 0 && block != NULL; left--, used--) {
         if (!hak_slab_holds(slab, block))

@@ -43,7 +43,7 @@ static size_t give_back_pages(size_t unit)
 static void make_unused(size_t unit)
 {
     struct hak_slab *slab = hak_slab_of_unit(unit);
-    slab->carved = 0;
+    hak_slab_uncut(slab);
     slab->warm = 0;
     hak_superslab_leave(hak_superslab_at(unit - hak_slot_index_of(unit)));
     hak_slot_set(unit, HAK_SLOT_UNUSED, 0);

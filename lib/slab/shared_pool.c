@@ -347,7 +347,7 @@ void hak_pool_part_with(const struct hak_slab *slab)
 void hak_pool_take_back(size_t unit, size_t bytes)
 {
     struct hak_slab *slab = hak_slab_of_unit(unit);
-    slab->carved = 0;
+    hak_slab_uncut(slab);
     slab->warm = (uint8_t)hak_max(slab->warm, bytes / HAK_PAGE_BYTES);
     hak_slab_set_owner(slab, HAK_TAG_NOBODY);
     hak_gauge_add(lent_slots, -1);

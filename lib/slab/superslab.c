@@ -53,7 +53,7 @@ struct hak_superslab *hak_superslab_map(unsigned lg)
     size_t unit = hak_zone_take(slots, slots);
     if (unit == HAK_NO_UNIT)
         return NULL;
-    char *home = hak_home_map(slots);
+    uint64_t *home = hak_home_map(slots);
     if (home == NULL) {
         hak_zone_give(unit, slots);
         errno = ENOMEM;
@@ -186,14 +186,20 @@ unsigned hak_slab_warm_pages(const struct hak_slab *slab)
     return (unsigned)hak_max(slab->warm, pages_cut(slab));
 }
 
+void hak_slab_uncut(struct hak_slab *slab)
+{
+    hak_home_clear(slab); /* as far as blocks were cut */
+    slab->carved = 0;
+}
+
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner)
 {
     struct hak_slab *slab = &hak_superslab_at(unit - index)->slab[index];
-    hak_home_clear(slab);
     slab->warm = (uint8_t)hak_slab_warm_pages(slab);
+    hak_slab_uncut(slab);
     slab->linked = NULL;
     slab->next = slab->prev = NULL;
-    slab->used = slab->linked_count = slab->carved = 0;
+    slab->used = slab->linked_count = 0;
     slab->class = (uint8_t)class;
     slab->index = (uint8_t)index;
     slab->capacity = (uint16_t)((HAK_UNIT_BYTES - header_of(slab)) / hak_classes.size[class]);

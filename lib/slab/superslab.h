@@ -45,7 +45,7 @@ struct hak_superslab {
     uint32_t claimed;      /* any thread, by CAS: slots taken from UNUSED, in order */
     uint32_t use;          /* any thread, by CAS: slots that are not UNUSED, or its flags */
     uint64_t classes_seen; /* any thread, by atomic or: classes it is registered for */
-    char *home;            /* bits of its slabs: slab/home */
+    uint64_t *home;        /* bits of its slabs: slab/home */
     uint64_t reserved[27];
     struct hak_slab slab[HAK_SUPERSLAB_SLABS];
 };
@@ -136,6 +136,8 @@ void hak_superslab_fork_done(int in_child);
 
 /* Pages of the slab's unit, from its start, that have been cut since its last purge. */
 unsigned hak_slab_warm_pages(const struct hak_slab *slab);
+/* Its blocks are no more, and whatever size is next may be cut. */
+void hak_slab_uncut(struct hak_slab *slab);
 
 /* Makes a claimed slot the caller's slab of this class, without blocks carved. */
 struct hak_slab *hak_slab_open(size_t unit, unsigned index, unsigned class, uint32_t owner);

@@ -162,13 +162,34 @@ static void a_slab_that_is_opened_anew_has_nothing_home(void) {
     hak_superslab_unmap(s);
 }
 
+/* A slab of 8-byte blocks and its neighbours: no two of their words are the same. */
+static void each_slab_has_words_of_its_own(void) {
+    enum { EACH = HAK_HOME_FIRST_WORDS + HAK_HOME_REST_WORDS };
+    struct hak_superslab *s = hak_superslab_map(19);
+    for (unsigned i = 0; i < s->slots; i++) {
+        struct hak_home home = hak_home_of(hak_slab_open(s->unit + i, i, 0, ALICE));
+        for (uint32_t at = 0; at < EACH; at++) {
+            CHECK_EQ(*hak_home_word(&home, at), 0);
+            *hak_home_word(&home, at) = i * EACH + at + 1;
+        }
+    }
+    for (unsigned i = 0; i < s->slots; i++) {
+        struct hak_home home = hak_home_of(&s->slab[i]);
+        for (uint32_t at = 0; at < EACH; at++)
+            CHECK_EQ(*hak_home_word(&home, at), i * EACH + at + 1);
+    }
+    memset(s->home, 0, s->slots * EACH * sizeof(uint64_t));
+    hak_superslab_unmap(s);
+}
+
 static void bits_of_superslabs_that_went_serve_new_ones(void) {
-    char *first = hak_home_map(8);
-    memset(first, 0xff, 8 * 128);
+    enum { WORDS = 8 * (HAK_HOME_FIRST_WORDS + HAK_HOME_REST_WORDS) };
+    uint64_t *first = hak_home_map(8);
+    memset(first, 0xff, WORDS * sizeof *first);
     hak_home_unmap(first, 8);
     CHECK(hak_home_map(16) != first);
     CHECK(hak_home_map(8) == first);
-    for (int i = 0; i < 8 * 128; i++)
+    for (int i = 0; i < WORDS; i++)
         CHECK_EQ(first[i], 0);
 }
 
@@ -193,6 +214,7 @@ int main(int argc, char **argv) {
     RUN(an_address_in_the_header_does_not_come_home);
     RUN(a_block_of_another_slab_is_left_in_the_list);
     RUN(a_slab_that_is_opened_anew_has_nothing_home);
+    RUN(each_slab_has_words_of_its_own);
     RUN(bits_of_superslabs_that_went_serve_new_ones);
     RUN(without_memory_for_bits_there_is_no_superslab);
     return check_report();
