@@ -21,7 +21,7 @@ void hak_front_count_direct_free(unsigned class)
 {
     struct hak_front *front = &hak_front;
     if (class >= front->classes)
-        hak_front_open_all(front);
+        hak_front_come_above(front);
     if (front->heap != NULL)
         hak_count_class(front->block, class, direct_frees, 1);
     else

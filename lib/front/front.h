@@ -28,7 +28,8 @@ struct hak_front {
     uint32_t runs;         /* mapped for the thread, about */
     uint16_t seen_pops[HAK_CLASS_CAPACITY]; /* at the last look for idle lists; modulo 2^16 */
     uint8_t idle[HAK_CLASS_CAPACITY]; /* not popped between the last two looks */
-    uint32_t classes;      /* whose lists and counts are in use: Tiny's, or all */
+    uint32_t classes;      /* whose lists are in use: Tiny's, or all */
+    uint32_t above_tiny;   /* calls that came there before those were open */
     uint32_t ended;        /* its TLS destructors have run: nothing is kept any more */
 };
 
@@ -46,9 +47,9 @@ HAK_INLINE struct hak_block *hak_front_counts(void)
 /* front/thread: gives the calling thread a heap and a block; 0 or -ENOMEM. The first
  * call of all starts the library. */
 int hak_thread_start(void);
-/* The thread comes to a class above Tiny, most likely for the first time. Many never do, and their
- * counts take up most of a thread's. */
-void hak_front_open_all(struct hak_front *front);
+/* The thread comes to a class above Tiny. Many never do, and those take up most of a thread's
+ * counts: their lists open after a few calls. */
+void hak_front_come_above(struct hak_front *front);
 /* Makes sure that the library has started, without giving the thread a heap. */
 void hak_library_start(void);
 

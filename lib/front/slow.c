@@ -60,8 +60,6 @@ static void *pop(struct hak_front *front, unsigned class, const struct hak_call 
 void hak_front_count_direct(unsigned class)
 {
     struct hak_front *front = &hak_front;
-    if (class >= front->classes)
-        hak_front_open_all(front);
     if (front->heap != NULL)
         hak_count_class(front->block, class, direct_allocs, 1);
     else
@@ -147,7 +145,7 @@ static int refill_mixed(struct hak_front *front, unsigned class,
 static void *alloc_ace(struct hak_front *front, unsigned class, struct hak_call *call, int *zeroed)
 {
     struct hak_ace_answer answer;
-    hak_front_open_all(front);
+    hak_front_come_above(front);
     hak_sample_class(class);
     struct hak_ace_request request = {
         .class = class,

@@ -28,12 +28,14 @@
 
 static struct {
     struct hak_lock lock;
-    struct hak_heap *heaps[HAK_BLOCK_CAPACITY]; /* by tag; 0 is nobody's */
-    uint32_t free_tags[HAK_BLOCK_CAPACITY];
-    uint32_t free_count;
+    uint32_t free_tag; /* the one that was given last; 0: none */
     uint32_t last_tag; /* the highest that was ever used */
-    struct hak_heap *spare;
     uint32_t spare_count;
+    struct hak_heap *spare;
+    struct {
+        struct hak_heap *heap;
+        uint32_t next_free;
+    } tag[HAK_BLOCK_CAPACITY]; /* 0 is nobody's */
 } threads;
 
 static struct {
@@ -96,8 +98,8 @@ HAK_NOINLINE void hak_library_start(void)
 
 static struct hak_heap *heap_for(uint32_t tag)
 {
-    if (threads.heaps[tag] != NULL)
-        return threads.heaps[tag];
+    if (threads.tag[tag].heap != NULL)
+        return threads.tag[tag].heap;
     if (threads.spare_count == 0) {
         size_t bytes = hak_align_up(HEAPS_PER_MAPPING * sizeof(struct hak_heap), HAK_PAGE_BYTES);
         threads.spare = hak_os.map(NULL, bytes);
@@ -106,19 +108,23 @@ static struct hak_heap *heap_for(uint32_t tag)
         threads.spare_count = HEAPS_PER_MAPPING;
     }
     threads.spare_count--;
-    return threads.heaps[tag] = threads.spare++;
+    return threads.tag[tag].heap = threads.spare++;
 }
 
 static uint32_t take_tag(void)
 {
-    if (threads.free_count != 0)
-        return threads.free_tags[--threads.free_count];
+    uint32_t tag = threads.free_tag;
+    if (tag != 0) {
+        threads.free_tag = threads.tag[tag].next_free;
+        return tag;
+    }
     return threads.last_tag + 1 < HAK_BLOCK_CAPACITY ? ++threads.last_tag : 0;
 }
 
 static void give_tag(uint32_t tag)
 {
-    threads.free_tags[threads.free_count++] = tag;
+    threads.tag[tag].next_free = threads.free_tag;
+    threads.free_tag = tag;
 }
 
 static void open_classes(struct hak_front *front, unsigned end)
@@ -141,9 +147,13 @@ static void open_front(struct hak_front *front, struct hak_heap *heap)
     open_classes(front, hak_classes.tiny_count);
 }
 
-void hak_front_open_all(struct hak_front *front)
+/* Single blocks serve a program that comes there a few times only, to print something. */
+#define CALLS_WITHOUT_LISTS 16
+
+void hak_front_come_above(struct hak_front *front)
 {
-    if (hak_likely(front->classes == hak_classes.count) || front->heap == NULL)
+    if (hak_likely(front->classes == hak_classes.count) || front->heap == NULL ||
+        ++front->above_tiny < CALLS_WITHOUT_LISTS)
         return;
     open_classes(front, hak_classes.count);
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a handler may free at once */

@@ -15,9 +15,9 @@
 
 static struct {
     struct hak_lock lock;
-    struct hak_run *parts[PARTS];
     struct hak_run *spare; /* linked by next */
     uint32_t count;
+    struct hak_run *parts[PARTS];
 } records;
 
 static struct hak_run *run_at(uint32_t index)
