@@ -137,10 +137,11 @@ def test_counters_probes_and_perf_events_are_measured_beside_the_metric(tmp_path
     metric = ("--metric", "cpu", "--also", "json:ops", "--also", "counted=counter:stage_2",
               "--also", "probe:stage_hit", "--also", "fails=probe:shared_fail[3]",
               "--perf", "page-faults,instructions")  # fmt: skip
-    # `env` becomes the program: its own counters say nothing.
+    # `env` becomes the program: its own counters say nothing. Long enough for some ticks of the
+    # kernel's clock, by which it tells its time from the program's.
     said = hakmem("ab", "HAKMEM_SUPERSLAB_LG=21", "HAKMEM_SUPERSLAB_LG=19", *SHORT, "--json",
                   *metric, "-o", tmp_path / "a.sweep", "--", "env", "X=1", "build/bench/c7",
-                  "--waves", "8", "--threads", "2")  # fmt: skip
+                  "--waves", "400", "--threads", "2")  # fmt: skip
     assert said.code == 0, said.err
     metrics = said.lines[0]["metrics"]
     for name in ("stage_hit", "counted", "page-faults", "ops", "peak_rss", "kernel_share"):
