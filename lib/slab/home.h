@@ -70,7 +70,7 @@ unsigned hak_home_put_run(struct hak_slab *slab, unsigned most, void **list);
 /* Prepends up to `want` blocks to *list and returns their number. */
 unsigned hak_home_take(struct hak_slab *slab, unsigned want, void **list);
 
-/* Before the slab is opened anew: no block of it is home. */
+/* No block of the slab is home any more. Its `carved` must still be what it was. */
 void hak_home_clear(struct hak_slab *slab);
 
 /* Bits for a SuperSlab of so many slots, a power of two; NULL: the OS refuses. One caller at a
