@@ -8,34 +8,19 @@
 #include "os/os.h"
 #include "slab/granules.h"
 #include "slab/home.h"
+#include "slab/places.h"
 #include "slab/remote.h"
 #include "slab/shared_pool.h"
 
 #define SHARDS 4
 #define PLACES_A_PART HAK_MIXED_PLACES_A_PART
-#define SHARD_PARTS (HAK_MIXED_PARTS / SHARDS)
-#define SHARD_PLACES (SHARD_PARTS * PLACES_A_PART)
 #define PAGES_A_UNIT (HAK_UNIT_BYTES / HAK_PAGE_BYTES)
 
-/* A mixed unit. */
-struct place {
-    uint32_t unit;
-    uint16_t total;   /* granules for blocks; 0: no unit is here */
-    uint16_t free;    /* of these */
-    uint16_t largest; /* no gap is larger, unless more is free than `known` */
-    uint16_t known;
-    uint16_t idle;    /* pages that were free at the last tick */
-    uint16_t absent;  /* free pages that are not in memory */
-};
+_Static_assert(HAK_MIXED_PARTS * PLACES_A_PART == SHARDS * HAK_PLACES, "places have parts");
 
 static struct shard {
     struct hak_lock lock;
-    size_t count; /* places up to the last one that was ever used */
-    size_t gone;  /* of these, the ones without a unit */
-    size_t lowest_gone; /* none of them is below */
-    uint32_t first[HAK_CLASS_CAPACITY]; /* no place below has a gap for the class, about; it never
-                                         * falls from class to class */
-    struct place places[SHARD_PLACES];
+    struct hak_places places;
 } HAK_CACHE_ALIGNED shards[SHARDS];
 
 struct hak_granules *hak_mixed_parts[HAK_MIXED_PARTS];
@@ -55,9 +40,9 @@ static void count(unsigned class, int64_t blocks)
 /* ---- where a block lies ------------------------------------------------------------------ */
 
 /* A unit's word in the table of runs names its place: part, shard, place in the part. */
-static uint32_t name_of(const struct shard *shard, const struct place *place)
+static uint32_t name_of(const struct shard *shard, const struct hak_place *place)
 {
-    size_t index = (size_t)(place - shard->places), part = index / PLACES_A_PART;
+    size_t index = (size_t)(place - shard->places.at), part = index / PLACES_A_PART;
     return (uint32_t)((part * SHARDS + (size_t)(shard - shards)) * PLACES_A_PART +
                       index % PLACES_A_PART);
 }
@@ -67,56 +52,18 @@ static struct shard *shard_of(uint32_t name)
     return &shards[name / PLACES_A_PART % SHARDS];
 }
 
-static struct place *place_of(uint32_t name)
+static struct hak_place *place_of(uint32_t name)
 {
     size_t part = name / PLACES_A_PART / SHARDS;
-    return &shard_of(name)->places[part * PLACES_A_PART + name % PLACES_A_PART];
+    return &shard_of(name)->places.at[part * PLACES_A_PART + name % PLACES_A_PART];
 }
 
-static struct hak_granules *granules_of(const struct shard *shard, const struct place *place)
+static struct hak_granules *granules_of(const struct shard *shard, const struct hak_place *place)
 {
     return hak_mixed_granules(name_of(shard, place));
 }
 
-/* ---- where gaps are ------------------------------------------------------------------------ */
-
-/* A place that is almost full is let alone, and one that has been gone through is until more of it
- * is free: what a look costs must be worth it. */
-#define LEAST_FREE (HAK_GRANULES / 16)
-#define MORE_FREE (HAK_GRANULES / 64)
-
-/* More is free in the place than before. */
-static void room_opens(struct shard *shard, struct place *place)
-{
-    if (place->free < place->known || place->largest == HAK_GRANULES)
-        return;
-    uint32_t index = (uint32_t)(place - shard->places);
-    place->largest = (uint16_t)HAK_GRANULES;
-    for (unsigned c = hak_classes.mid_count; c-- > 0 && shard->first[c] > index;)
-        shard->first[c] = index;
-}
-
-/* All of its gaps have been looked at. */
-static void room_is_known(struct place *place, unsigned largest)
-{
-    place->largest = (uint16_t)largest;
-    place->known = (uint16_t)hak_max(place->free + MORE_FREE, LEAST_FREE);
-}
-
-static void none_below(struct shard *shard, size_t index, unsigned class)
-{
-    for (unsigned c = class; c < HAK_CLASS_CAPACITY && shard->first[c] < index; c++)
-        shard->first[c] = (uint32_t)index;
-}
-
 /* ---- taking -------------------------------------------------------------------------------- */
-
-/* Pages that [at, end) lies in. */
-static uint16_t pages_of(unsigned at, unsigned end)
-{
-    unsigned first = at / HAK_GRANULES_A_PAGE, last = (end - 1) / HAK_GRANULES_A_PAGE;
-    return (uint16_t)(((2u << last) - 1) & ~((1u << first) - 1));
-}
 
 /* Blocks of the class take [at, end), which is free, and follow what *link ends. Returns where the
  * next one is linked. */
@@ -134,8 +81,8 @@ static void **cut(struct hak_granules *granules, char *unit, unsigned class, uns
 }
 
 /* Fills the gaps of a place from its start. */
-static unsigned take_from(struct shard *shard, struct place *place, unsigned class, unsigned want,
-                          void **list)
+static unsigned take_from(struct shard *shard, struct hak_place *place, unsigned class,
+                          unsigned want, void **list)
 {
     struct hak_granules *granules = granules_of(shard, place);
     char *unit = hak_unit_address(place->unit);
@@ -159,10 +106,10 @@ static unsigned take_from(struct shard *shard, struct place *place, unsigned cla
     }
     place->free = (uint16_t)(place->free + left - want * size);
     if (left != 0)
-        room_is_known(place, largest);
+        hak_place_is_known(place, largest);
     if (to != 0) {
-        place->idle &= (uint16_t)~pages_of(from, to);
-        place->absent &= (uint16_t)~pages_of(from, to);
+        place->idle &= (uint16_t)~hak_place_pages(from, to);
+        place->absent &= (uint16_t)~hak_place_pages(from, to);
     }
     *link = *list;
     *list = first;
@@ -175,15 +122,16 @@ static unsigned take_from(struct shard *shard, struct place *place, unsigned cla
 static unsigned take_held(struct shard *shard, unsigned class, unsigned want, void **list)
 {
     unsigned got = 0, looks = 0;
-    size_t i = shard->first[class];
-    for (; i < shard->count && looks < MOST_LOOKS; i++) {
-        if (shard->places[i].largest < hak_granules_for(class))
+    struct hak_places *places = &shard->places;
+    size_t i = places->first[class];
+    for (; i < places->count && looks < MOST_LOOKS; i++) {
+        if (places->at[i].largest < hak_granules_for(class))
             continue;
         looks++;
-        if ((got = take_from(shard, &shard->places[i], class, want, list)) != 0)
+        if ((got = take_from(shard, &places->at[i], class, want, list)) != 0)
             break;
     }
-    none_below(shard, i, class);
+    hak_places_none_below(places, i, class);
     return got;
 }
 
@@ -192,7 +140,7 @@ unsigned hak_mixed_take(unsigned class, unsigned seat, unsigned want, void **lis
     unsigned got = 0;
     for (unsigned i = 0; got == 0 && i < SHARDS; i++) {
         struct shard *shard = &shards[(seat + i) % SHARDS];
-        if (hak_load_relaxed(&shard->count) == 0)
+        if (hak_load_relaxed(&shard->places.count) == 0)
             continue;
         if (i == 0)
             hak_lock_take(&shard->lock);
@@ -208,37 +156,28 @@ unsigned hak_mixed_take(unsigned class, unsigned seat, unsigned want, void **lis
 
 /* ---- the way back -------------------------------------------------------------------------- */
 
-static struct hak_slab *slab_of(const struct place *place)
+static struct hak_slab *slab_of(const struct hak_place *place)
 {
     return hak_slab_of_unit(place->unit);
 }
 
-/* Up to the last page that is in memory. */
-static size_t warm_bytes(const struct place *place)
-{
-    unsigned present = (uint16_t)~place->absent;
-    return present != 0 ? (hak_lg(present) + 1) * HAK_PAGE_BYTES : 0;
-}
-
 /* A slab that waits in somebody's queue can not go yet: the tick looks again. */
-static void release_if_empty(struct shard *shard, struct place *place)
+static void release_if_empty(struct shard *shard, struct hak_place *place)
 {
     struct hak_slab *slab = slab_of(place);
     if (place->free != place->total || hak_load_relaxed(&slab->remote) != 0)
         return;
-    const struct place was = *place;
+    const struct hak_place was = *place;
     slab->used = 0;
-    *place = (struct place){.unit = 0};
-    shard->gone++;
-    shard->lowest_gone = hak_min(shard->lowest_gone, (size_t)(place - shard->places));
+    hak_places_leave(&shard->places, place);
     hak_gauge_add(mixed_slots, -1);
-    hak_pool_take_back(was.unit, warm_bytes(&was));
+    hak_pool_take_back(was.unit, hak_place_warm_bytes(&was));
 }
 
 /* Blocks of the class at the head of the list that lie in the unit; returns their number. It ends
  * before one that is none. */
-static unsigned give_run(struct shard *shard, struct place *place, unsigned class, unsigned most,
-                         void **list)
+static unsigned give_run(struct shard *shard, struct hak_place *place, unsigned class,
+                         unsigned most, void **list)
 {
     struct hak_granules *granules = granules_of(shard, place);
     const uintptr_t unit = (uintptr_t)hak_unit_address(place->unit);
@@ -254,7 +193,7 @@ static unsigned give_run(struct shard *shard, struct place *place, unsigned clas
     }
     *list = block;
     place->free = (uint16_t)(place->free + put * hak_granules_for(class));
-    room_opens(shard, place);
+    hak_places_open(&shard->places, place);
     return put;
 }
 
@@ -263,7 +202,7 @@ unsigned hak_mixed_put(unsigned class, unsigned most, void **list)
     const size_t unit = hak_unit_of(*list);
     const uint32_t name = hak_mixed_name(*list);
     struct shard *shard = shard_of(name);
-    struct place *place = place_of(name);
+    struct hak_place *place = place_of(name);
     unsigned put = 0;
     if (hak_unlikely(name >= HAK_MIXED_PARTS * PLACES_A_PART)) /* a bad link, and no such unit */
         return 0;
@@ -279,7 +218,7 @@ unsigned hak_mixed_put(unsigned class, unsigned most, void **list)
 }
 
 /* What was sent to the slab by who had not seen yet that it was one no more. */
-static void take_late(struct shard *shard, struct place *place)
+static void take_late(struct shard *shard, struct hak_place *place)
 {
     struct hak_slab *slab = slab_of(place);
     if (hak_remote_take(slab) == 0)
@@ -296,14 +235,12 @@ static void take_late(struct shard *shard, struct place *place)
 /* ---- from slab to mixed unit --------------------------------------------------------------- */
 
 /* A place without a unit, with room for granules. */
-static struct place *free_place(struct shard *shard)
+static struct hak_place *free_place(struct shard *shard)
 {
-    size_t index = shard->gone != 0 ? shard->lowest_gone : shard->count;
-    while (index < shard->count && shard->places[index].total != 0)
-        index++;
-    if (index == SHARD_PLACES)
+    size_t index = hak_places_room(&shard->places);
+    if (index == HAK_PLACES)
         return NULL;
-    struct place *place = &shard->places[index];
+    struct hak_place *place = &shard->places.at[index];
     struct hak_granules **part = &hak_mixed_parts[name_of(shard, place) / PLACES_A_PART];
     if (*part == NULL)
         hak_store_relaxed(part, hak_os.map(NULL, PLACES_A_PART * sizeof(struct hak_granules)));
@@ -340,9 +277,9 @@ static unsigned take_used(const struct hak_slab *slab, struct hak_granules *gran
     return used;
 }
 
-static struct place *fill_place(struct shard *shard, const struct hak_slab *slab)
+static struct hak_place *fill_place(struct shard *shard, const struct hak_slab *slab)
 {
-    struct place *place = free_place(shard);
+    struct hak_place *place = free_place(shard);
     if (place == NULL)
         return NULL;
     const unsigned used = take_used(slab, granules_of(shard, place));
@@ -350,25 +287,20 @@ static struct place *fill_place(struct shard *shard, const struct hak_slab *slab
         return NULL;
     const unsigned total = (unsigned)HAK_GRANULES - hak_granule_of(hak_slab_blocks(slab));
     const unsigned warm = hak_slab_warm_pages(slab);
-    *place = (struct place){
+    *place = (struct hak_place){
         .unit = (uint32_t)hak_slab_unit(slab),
         .total = (uint16_t)total,
         .free = (uint16_t)(total - used * hak_granules_for(slab->class)),
         .absent = (uint16_t)(warm < PAGES_A_UNIT ? ~0u << (warm + 1) : 0),
     };
-    if (place == &shard->places[shard->count]) {
-        hak_store_relaxed(&shard->count, shard->count + 1);
-    } else {
-        shard->gone--;
-        shard->lowest_gone = (size_t)(place - shard->places) + 1;
-    }
-    room_opens(shard, place);
+    hak_places_enter(&shard->places, place);
+    hak_places_open(&shard->places, place);
     return place;
 }
 
 /* Who pushes to the slab's remote list from here on finds that nobody owns it; who did before
  * has his blocks taken in now, or on the tick. */
-static void change_word(const struct shard *shard, const struct place *place)
+static void change_word(const struct shard *shard, const struct hak_place *place)
 {
     hak_store_relaxed(&hak_zone.run[place->unit], name_of(shard, place));
     hak_store_release(&hak_zone.map[place->unit], hak_unit_word(HAK_TAG_MIXED, 0));
@@ -382,7 +314,7 @@ int hak_mixed_convert(struct hak_slab *slab, unsigned seat)
     if (!hak_mixed_serves(class))
         return 0;
     hak_lock_take(&shard->lock);
-    struct place *place = fill_place(shard, slab);
+    struct hak_place *place = fill_place(shard, slab);
     if (place != NULL) {
         hak_home_clear(slab);
         slab->linked = NULL;
@@ -399,7 +331,7 @@ int hak_mixed_convert(struct hak_slab *slab, unsigned seat)
 
 /* ---- the tick ------------------------------------------------------------------------------ */
 
-static uint16_t free_pages(struct shard *shard, const struct place *place)
+static uint16_t free_pages(struct shard *shard, const struct hak_place *place)
 {
     const struct hak_granules *granules = granules_of(shard, place);
     unsigned pages = 0;
@@ -408,7 +340,7 @@ static uint16_t free_pages(struct shard *shard, const struct place *place)
     return (uint16_t)pages;
 }
 
-static size_t purge_pages(struct shard *shard, struct place *place)
+static size_t purge_pages(struct shard *shard, struct hak_place *place)
 {
     uint16_t now = free_pages(shard, place);
     size_t bytes = 0;
@@ -431,10 +363,11 @@ size_t hak_mixed_tick(void)
 {
     size_t bytes = 0;
     for (struct shard *shard = shards; shard < shards + SHARDS; shard++) {
-        if (hak_load_relaxed(&shard->count) == 0)
+        if (hak_load_relaxed(&shard->places.count) == 0)
             continue;
         hak_lock_take(&shard->lock);
-        for (struct place *place = shard->places; place < shard->places + shard->count; place++) {
+        struct hak_place *place = shard->places.at, *end = place + shard->places.count;
+        for (; place < end; place++) {
             if (place->total == 0)
                 continue;
             take_late(shard, place);
