@@ -1,59 +1,9 @@
 /* slab/shared_pool: acquire's four stages in their order, the soft cap, and the gauges. */
 #include "slab/shared_pool.h"
 
-#include "core/codes.h"
-#include "slabs.h"
-
-static struct hak_block counts; /* of the thread that the tests play */
-static struct hak_pool_outcome outcome;
-
-static struct hak_slab *acquire(unsigned class) {
-    outcome = (struct hak_pool_outcome){.stage = 0};
-    return hak_pool_acquire(class, ALICE, 1, &counts, &outcome);
-}
-
-static struct hak_slab *acquire_used(unsigned class) {
-    outcome = (struct hak_pool_outcome){.stage = 0};
-    return hak_pool_acquire(class, ALICE, 0, &counts, &outcome);
-}
+#include "pools.h"
 
 #define STAGE(class, id) ((int64_t)counts.class[class][HAK_CLASS_stage_##id])
-
-/* Which stage served the last acquire: 0.5 is 0; -1 when it failed. Checks that it is counted
- * once and nowhere else. */
-static struct hak_slab *last;
-static int stage_of_acquire(unsigned class) {
-    uint64_t before[4], *word = &counts.class[class][HAK_CLASS_stage_0_5];
-    int stage = -1;
-    memcpy(before, word, sizeof before);
-    last = acquire(class);
-    for (int i = 0; i < 4; i++)
-        if (word[i] != before[i]) {
-            CHECK_EQ(word[i], before[i] + 1);
-            CHECK_EQ(stage, -1);
-            stage = i;
-        }
-    CHECK_EQ(stage >= 0, last != NULL);
-    return stage;
-}
-
-/* Afterwards the pool holds no EMPTY and no UNUSED slot. */
-static void use_up_the_pool(void) {
-    while (stage_of_acquire(1) != HAK_STAGE_NEW_SUPERSLAB)
-        ;
-    while (hak_superslab_of(last)->claimed < hak_superslab_of(last)->slots)
-        acquire(1);
-}
-
-static void release(struct hak_slab *slab) {
-    hak_pool_release(slab, &counts);
-}
-
-/* As one of which every page has been cut. */
-static void release_warm(struct hak_slab *slab) {
-    slab->warm = HAK_UNIT_BYTES / HAK_PAGE_BYTES;
-    release(slab);
-}
 
 /* A slab that its owner left with `count` used blocks. */
 static struct hak_slab *leave_slab(unsigned class, void **blocks, unsigned count) {
@@ -263,61 +213,6 @@ static void another_class_gives_the_slot_of_which_it_has_most(void) {
     CHECK(acquire(10) == one);
 }
 
-static void an_empty_slot_is_lent_and_serves_again_when_it_is_taken_back(void) {
-    size_t reserved = 1;
-    use_up_the_pool();
-    CHECK_EQ(hak_pool_lend(4096, &reserved), HAK_NO_UNIT);
-    acquire(10); /* the SuperSlab's first */
-    struct hak_slab *slab = acquire(10);
-    release_warm(slab);
-    int64_t active = CLASS_COUNT(10, active_slots), empty = CLASS_COUNT(10, empty_slots);
-    int64_t lent = COUNT(lent_slots);
-    size_t unit = hak_pool_lend(0, &reserved);
-    CHECK_EQ(unit, hak_slab_unit(slab));
-    CHECK_EQ(reserved, 0);
-    CHECK_EQ(CLASS_COUNT(10, active_slots), active); /* it is Mid's now */
-    CHECK_EQ(COUNT(lent_slots), lent + 1);
-    CHECK_EQ(CLASS_COUNT(10, empty_slots), empty - 1);
-    CHECK(acquire_used(11) == NULL);
-    memset(hak_unit_address(unit), 0xee, HAK_UNIT_BYTES);
-    hak_pool_take_back(unit, HAK_UNIT_BYTES);
-    CHECK_EQ(COUNT(lent_slots), lent);
-    CHECK_EQ(CLASS_COUNT(10, empty_slots), empty);
-    CHECK(acquire_used(11) == slab);
-    CHECK_EQ(slab->warm, HAK_UNIT_BYTES / HAK_PAGE_BYTES);
-    release_warm(slab);
-}
-
-/* The first slot of a SuperSlab is behind its header. */
-static void a_slot_with_the_header_is_lent_to_who_can_spare_the_room(void) {
-    size_t reserved;
-    use_up_the_pool();
-    struct hak_slab *first = acquire(10), *other = acquire(10);
-    do
-        first = acquire(10);
-    while (first->index != 0);
-    release_warm(other);
-    release_warm(first);
-    CHECK_EQ(hak_pool_lend(0, &reserved), hak_slab_unit(other));
-    CHECK_EQ(hak_pool_lend(0, &reserved), HAK_NO_UNIT);
-    CHECK_EQ(hak_pool_lend(4096, &reserved), hak_slab_unit(first));
-    CHECK_EQ(reserved, HAK_SUPERSLAB_HEADER_BYTES);
-    hak_pool_take_back(hak_slab_unit(first), 8192);
-    hak_pool_take_back(hak_slab_unit(other), 8192);
-    CHECK(acquire_used(10) != NULL && acquire_used(10) != NULL);
-}
-
-static void without_empty_reuse_nothing_is_lent(void) {
-    size_t reserved;
-    use_up_the_pool();
-    struct hak_slab *slab = acquire(10);
-    release_warm(slab);
-    SET_KNOB(ss_empty_reuse, 0);
-    CHECK_EQ(hak_pool_lend(4096, &reserved), HAK_NO_UNIT);
-    SET_KNOB(ss_empty_reuse, 1);
-    CHECK(acquire_used(10) == slab);
-}
-
 static void a_superslab_is_as_large_as_the_knob_says(void) {
     for (int lg = 19; lg <= 21; lg++) {
         use_up_the_pool();
@@ -444,9 +339,6 @@ int main(int argc, char **argv) {
     RUN(without_empty_reuse_only_the_last_two_stages_serve);
     RUN(without_leave_for_new_memory_only_what_was_in_use_serves);
     RUN(another_class_gives_the_slot_of_which_it_has_most);
-    RUN(an_empty_slot_is_lent_and_serves_again_when_it_is_taken_back);
-    RUN(a_slot_with_the_header_is_lent_to_who_can_spare_the_room);
-    RUN(without_empty_reuse_nothing_is_lent);
     RUN(a_superslab_is_as_large_as_the_knob_says);
     RUN(at_the_soft_cap_no_superslab_is_mapped);
     RUN(the_soft_cap_of_one_class_is_not_anothers);
