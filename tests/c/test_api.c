@@ -252,6 +252,45 @@ static void live_blocks_are_counted_exactly_when_others_free(void) {
     }
 }
 
+/* What the counts of classes above Tiny say while a thread comes there for the first times. */
+static void *come_above_tiny(void *unused) {
+    static const size_t some[] = {4096, 9000, 60000};
+    void *blocks[30];
+    unsigned shut = 0;
+    for (unsigned i = 0; i < 30; i++) {
+        unsigned c = hak_class_of(some[i % 3]);
+        int64_t live = live_of(c);
+        blocks[i] = hak_malloc(some[i % 3]);
+        CHECK_EQ(live_of(c), live + 1);
+        shut += hak_front.classes == hak_classes.tiny_count;
+    }
+    CHECK_BETWEEN(shut, 10, 20);
+    CHECK_EQ(hak_front.classes, hak_classes.count);
+    for (unsigned i = 0; i < 30; i++) {
+        unsigned c = hak_class_of(some[i % 3]);
+        int64_t live = live_of(c);
+        hak_free(blocks[i]);
+        CHECK_EQ(live_of(c), live - 1);
+    }
+    return unused;
+}
+
+static void *free_two(void *blocks) {
+    hak_free(((void **)blocks)[0]);
+    hak_free(((void **)blocks)[1]);
+    CHECK_EQ(hak_front.classes, hak_classes.tiny_count);
+    return NULL;
+}
+
+static void lists_above_tiny_open_after_a_few_calls(void) {
+    void *blocks[2] = {hak_malloc(9000), hak_malloc(60000)};
+    int64_t live = live_of(hak_class_of(9000));
+    run_thread(free_two, blocks);
+    CHECK_EQ(live_of(hak_class_of(9000)), live - 1);
+    run_thread(come_above_tiny, NULL);
+    CHECK_EQ(live_of(hak_class_of(9000)), live - 1);
+}
+
 static void a_shorter_list_by_a_live_knob_loses_no_block(void) {
     enum { MANY = 4000 };
     static void *blocks[MANY];
@@ -353,6 +392,7 @@ int main(int argc, char **argv) {
     RUN(usable_size_of_nothing_is_nothing);
     RUN(live_blocks_are_counted_exactly_in_every_class);
     RUN(live_blocks_are_counted_exactly_when_others_free);
+    RUN(lists_above_tiny_open_after_a_few_calls);
     RUN(a_shorter_list_by_a_live_knob_loses_no_block);
     RUN(a_thread_that_has_miscounted_leaves_no_block_in_its_list);
     RUN(lists_of_a_size_that_is_over_go_back_when_another_is_wanted);
